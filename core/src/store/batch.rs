@@ -1,0 +1,433 @@
+//! What can be asked of the store, and typed places for the answers.
+
+use alloc::{string::String, vec::Vec};
+use bytes::Bytes;
+use core::marker::PhantomData;
+
+use crate::config::Algorithm;
+
+/// One value of the store's answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cell {
+    /// Nothing there.
+    #[default]
+    Nil,
+    /// An integer.
+    Int(i64),
+    /// Bytes.
+    Bytes(Bytes),
+}
+
+/// One limit to spend from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitSpec {
+    /// Full key, e.g. `gateway:ratelimit:{H}:default`.
+    pub key: String,
+    /// How it counts.
+    pub algorithm: Algorithm,
+    /// Units per window.
+    pub limit: u32,
+    /// Window length.
+    pub window_ms: u64,
+    /// Units to spend.
+    pub cost: u32,
+}
+
+/// When an operation of a batch applies. `record` is the index (in the batch) of an earlier [`Op::Record`].
+///
+/// A record is *live* when it exists, its field `enabled` is not `0` and its `expires_at` (unix ms) is absent or in
+/// the future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Always.
+    Always,
+    /// Only if that record is live.
+    IfLive(usize),
+    /// Only if that record is not live.
+    UnlessLive(usize),
+    /// Only if that [`Op::WorkerRecord`] is live and holds this very token (`hash` equals the op's `presented`).
+    IfWorkerMatches(usize),
+    /// Only if that [`Op::WorkerRecord`] is live and holds another token.
+    IfWorkerDiffers(usize),
+    /// Only if that [`Op::WorkerRecord`] is not live: the worker's token is unknown.
+    IfWorkerUnknown(usize),
+}
+
+/// One operation. All times are unix milliseconds, all TTLs milliseconds.
+///
+/// Spends of one batch are two-phased: if any applicable spend marked `together` is refused, none of the
+/// `together` spends is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// The API key record `gateway:key:{H}`: [`Record::WIDTH`] cells.
+    Record {
+        /// Key of a hash.
+        key: String,
+    },
+    /// The learned state of a worker, `gateway:worker:{id}`: [`WorkerRecord::WIDTH`] cells.
+    WorkerRecord {
+        /// Key of a hash with `hash`, `expires_at`.
+        key: String,
+        /// Stored form of the presented token; empty if none.
+        presented: String,
+    },
+    /// Spends from a limit: [`Spend::WIDTH`] cells; all `Nil` where the guard does not hold.
+    Spend {
+        /// The limit.
+        limit: LimitSpec,
+        /// When it applies.
+        guard: Guard,
+        /// Unique name of this admission, at most 40 bytes; lets `sliding-log` give it back.
+        member: String,
+        /// Counted only if all others marked so are admitted.
+        together: bool,
+    },
+    /// Spends from every limit that a live record carries in its field `limits`, under `{prefix}{name}`, and
+    /// its `daily_limit` (fixed window of 86 400 000 ms, name `daily`): [`Spend::WIDTH`] cells of the
+    /// tightest. `fallback` is spent from instead if the live record has no `limits` of its own. All `Nil` if the record is not live.
+    SpendRecord {
+        /// Index of the [`Op::Record`].
+        record: usize,
+        /// Start of the limit keys.
+        prefix: String,
+        /// Used where the record carries no `limits`.
+        fallback: Option<LimitSpec>,
+        /// As in [`Op::Spend`].
+        member: String,
+        /// Multiplies each carried limit (polling routes have ten times the limit).
+        factor: u32,
+    },
+    /// A string: 1 cell.
+    Get {
+        /// Its key.
+        key: String,
+    },
+    /// The worker list: 1 cell. The string at `snapshot` if it exists, else a JSON document
+    /// `{"ids":[…],"status":[…],"gpu":[…],"heartbeat":[…]}` of the raw strings (or `false`) of the first `max` ids in the JSON array at `index`.
+    Workers {
+        /// `gateway:workers:snapshot`.
+        snapshot: String,
+        /// `worker:index`.
+        index: String,
+        /// Most ids read.
+        max: u32,
+    },
+    /// Gives one `sliding-log` admission back: 0 cells.
+    Refund {
+        /// Key of the limit.
+        key: String,
+        /// The admission.
+        member: String,
+    },
+    /// Sets a string: 0 cells.
+    Set {
+        /// Its key.
+        key: String,
+        /// Its value.
+        value: Bytes,
+        /// Time to live; none: for ever.
+        ttl_ms: Option<u64>,
+        /// Only where nothing stands yet.
+        only_new: bool,
+    },
+    /// Replaces a hash: 0 cells.
+    SetHash {
+        /// Its key.
+        key: String,
+        /// All of its fields.
+        fields: Vec<(String, String)>,
+        /// Time to live; none: for ever.
+        ttl_ms: Option<u64>,
+    },
+    /// Deletes a key: 0 cells.
+    Delete {
+        /// The key.
+        key: String,
+    },
+    /// Adds (or removes) a string to the JSON array of strings at `key`: 0 cells.
+    Index {
+        /// `worker:index`.
+        key: String,
+        /// The string.
+        member: String,
+        /// Most members kept; a new one past it is dropped.
+        max: u32,
+        /// Remove instead.
+        remove: bool,
+    },
+}
+
+/// A list of operations that travels as one command. `now_ms` is the time of the asking gateway; the store's own clock
+/// does not enter, so that a replay gives the same answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Unix milliseconds.
+    pub now_ms: u64,
+    /// In order.
+    pub ops: Vec<Op>,
+}
+
+/// A typed place in the row.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Slot<T> {
+    /// Index of the first cell.
+    pub cell: usize,
+    /// Index of the operation, for [`Guard`]s.
+    pub op: usize,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Slot<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Slot<T> {}
+
+/// Collects operations and hands out slots.
+#[derive(Debug, Default)]
+pub struct Ask {
+    batch: Batch,
+    width: usize,
+}
+
+/// The row, read through slots.
+#[derive(Clone, Copy, Debug)]
+pub struct Cells<'a>(pub &'a [Cell]);
+
+/// A credential's record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Exists, is enabled, has not expired.
+    pub live: bool,
+    /// Record id; empty if there is no record.
+    pub id: String,
+    /// Human name.
+    pub name: String,
+    /// Owner of jobs.
+    pub tenant: String,
+    /// `admin`, or empty.
+    pub role: String,
+    /// Set where this is the record of a worker's token.
+    pub worker_id: String,
+    /// JSON array of allowed path patterns; empty: all.
+    pub routes: String,
+    /// JSON array of CIDRs; empty: all.
+    pub ip_allow: String,
+}
+
+/// What is known of a worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WorkerRecord {
+    /// No current token is known.
+    #[default]
+    Unknown,
+    /// The presented token is the current one.
+    Matches,
+    /// Another token is the current one.
+    Differs,
+}
+
+/// What became of a spend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spend {
+    /// Whether this limit admits the request.
+    pub admitted: bool,
+    /// Units per window.
+    pub limit: u32,
+    /// Units left after this request.
+    pub remaining: u32,
+    /// Unix ms at which `remaining` is full again (for windows: the border).
+    pub reset_ms: u64,
+    /// Ms until a request of this cost can be admitted; 0 if admitted.
+    pub retry_after_ms: u64,
+    /// Window length.
+    pub window_ms: u64,
+    /// Name of the tightest limit of a record; empty for plain spends.
+    pub name: String,
+}
+
+/// Marks a slot with the worker list's one cell.
+#[derive(Clone, Copy, Debug)]
+pub struct Workers;
+
+impl Record {
+    /// Cells per record: live, id, name, tenant, role, worker_id, routes, ip_allow.
+    pub const WIDTH: usize = 8;
+}
+
+impl WorkerRecord {
+    /// One cell: 0 unknown, 1 matches, 2 differs.
+    pub const WIDTH: usize = 1;
+}
+
+impl Spend {
+    /// Cells per spend: admitted, limit, remaining, reset_ms, retry_after_ms, window_ms, name.
+    pub const WIDTH: usize = 7;
+}
+
+impl Op {
+    /// Cells this operation answers with.
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Record { .. } => Record::WIDTH,
+            Self::WorkerRecord { .. } => WorkerRecord::WIDTH,
+            Self::Spend { .. } | Self::SpendRecord { .. } => Spend::WIDTH,
+            Self::Get { .. } | Self::Workers { .. } => 1,
+            Self::Refund { .. }
+            | Self::Set { .. }
+            | Self::SetHash { .. }
+            | Self::Delete { .. }
+            | Self::Index { .. } => 0,
+        }
+    }
+}
+
+impl Batch {
+    /// Cells of the whole row.
+    pub fn width(&self) -> usize {
+        self.ops.iter().map(Op::width).sum()
+    }
+
+    /// Whether there is nothing to ask.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+}
+
+impl Ask {
+    /// An empty list for this moment (unix ms).
+    pub fn new(now_ms: u64) -> Self {
+        Self { batch: Batch { now_ms, ops: Vec::new() }, width: 0 }
+    }
+
+    fn push<T>(&mut self, op: Op) -> Slot<T> {
+        let slot = Slot { cell: self.width, op: self.batch.ops.len(), kind: PhantomData };
+        self.width += op.width();
+        self.batch.ops.push(op);
+        slot
+    }
+
+    /// Asks for a credential's record.
+    pub fn record(&mut self, key: String) -> Slot<Record> {
+        self.push(Op::Record { key })
+    }
+
+    /// Asks for a worker's learned state.
+    pub fn worker(&mut self, key: String, presented: String) -> Slot<WorkerRecord> {
+        self.push(Op::WorkerRecord { key, presented })
+    }
+
+    /// Spends from a limit, together with the other `together` spends.
+    pub fn spend(&mut self, limit: LimitSpec, guard: Guard, member: String, together: bool) -> Slot<Spend> {
+        self.push(Op::Spend { limit, guard, member, together })
+    }
+
+    /// Spends from the limits that a record carries.
+    pub fn spend_record(
+        &mut self,
+        record: Slot<Record>,
+        prefix: String,
+        fallback: Option<LimitSpec>,
+        member: String,
+        factor: u32,
+    ) -> Slot<Spend> {
+        self.push(Op::SpendRecord { record: record.op, prefix, fallback, member, factor })
+    }
+
+    /// Asks for a string.
+    pub fn get(&mut self, key: String) -> Slot<Bytes> {
+        self.push(Op::Get { key })
+    }
+
+    /// Asks for the worker list.
+    pub fn workers(&mut self, snapshot: String, index: String, max: u32) -> Slot<Workers> {
+        self.push(Op::Workers { snapshot, index, max })
+    }
+
+    /// The collected operations.
+    pub fn into_batch(self) -> Batch {
+        self.batch
+    }
+}
+
+impl Cells<'_> {
+    fn at(&self, index: usize) -> &Cell {
+        self.0.get(index).unwrap_or(&Cell::Nil)
+    }
+
+    fn int(&self, index: usize) -> Option<i64> {
+        match self.at(index) {
+            Cell::Int(value) => Some(*value),
+            Cell::Bytes(text) => core::str::from_utf8(text).ok()?.parse().ok(),
+            Cell::Nil => None,
+        }
+    }
+
+    fn unsigned<T: TryFrom<i64> + Default>(&self, index: usize) -> T {
+        self.int(index).and_then(|value| T::try_from(value).ok()).unwrap_or_default()
+    }
+
+    fn text(&self, index: usize) -> String {
+        match self.at(index) {
+            Cell::Bytes(text) => String::from_utf8_lossy(text).into_owned(),
+            _ => String::new(),
+        }
+    }
+
+    /// Reads a record.
+    pub fn record(&self, slot: Slot<Record>) -> Record {
+        let at = slot.cell;
+        Record {
+            live: self.int(at) == Some(1),
+            id: self.text(at + 1),
+            name: self.text(at + 2),
+            tenant: self.text(at + 3),
+            role: self.text(at + 4),
+            worker_id: self.text(at + 5),
+            routes: self.text(at + 6),
+            ip_allow: self.text(at + 7),
+        }
+    }
+
+    /// Reads a worker's state.
+    pub fn worker(&self, slot: Slot<WorkerRecord>) -> WorkerRecord {
+        match self.int(slot.cell) {
+            Some(1) => WorkerRecord::Matches,
+            Some(2) => WorkerRecord::Differs,
+            _ => WorkerRecord::Unknown,
+        }
+    }
+
+    /// Reads a spend; none where its guard did not hold.
+    pub fn spend(&self, slot: Slot<Spend>) -> Option<Spend> {
+        let at = slot.cell;
+        let admitted = self.int(at)? == 1;
+        Some(Spend {
+            admitted,
+            limit: self.unsigned(at + 1),
+            remaining: self.unsigned(at + 2),
+            reset_ms: self.unsigned(at + 3),
+            retry_after_ms: self.unsigned(at + 4),
+            window_ms: self.unsigned(at + 5),
+            name: self.text(at + 6),
+        })
+    }
+
+    /// Reads a string.
+    pub fn bytes(&self, slot: Slot<Bytes>) -> Option<Bytes> {
+        self.raw(slot.cell)
+    }
+
+    /// Reads the worker list's document.
+    pub fn workers(&self, slot: Slot<Workers>) -> Option<Bytes> {
+        self.raw(slot.cell)
+    }
+
+    fn raw(&self, index: usize) -> Option<Bytes> {
+        match self.at(index) {
+            Cell::Bytes(value) => Some(value.clone()),
+            _ => None,
+        }
+    }
+}

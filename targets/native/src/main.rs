@@ -1,0 +1,2 @@
+//! The native gateway.
+fn main() {}
