@@ -1,9 +1,9 @@
 //! The pure decision core of the ACIP gateway.
 //!
-//! It is a function of values: a document becomes a [`Gateway`]; a request head with [`Facts`] becomes a
+//! It is a function of values: a [`config::Document`] becomes a [`Gateway`]; a request head with [`Facts`] becomes a
 //! [`Step`]; the store's answer turns that into a [`Verdict`]; the origin's response head into a [`Seal`]; what
 //! happened to the body into an [`Epilogue`]. It holds no clock, no chance, no environment, no file, no socket
-//! and no body: `no_std` keeps it so. Start at [`gateway`], then [`plugins`].
+//! and no body: `no_std` keeps it so. Start at [`gateway`], then [`plugin`].
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -24,4 +24,25 @@ extern crate alloc;
 extern crate std;
 
 pub mod config;
+pub mod event;
+pub mod facts;
+pub mod flow;
+pub mod gateway;
+pub mod origins;
+pub mod outcome;
+pub mod plugin;
+pub mod plugins;
+pub mod refusal;
+pub mod report;
+pub mod request;
 pub mod store;
+pub mod verdict;
+
+pub use facts::Facts;
+pub use flow::Flow;
+pub use gateway::{CompileError, Exchange, Gateway, Step};
+pub use outcome::{Epilogue, Outcome};
+pub use refusal::{ErrorCode, Refusal};
+pub use report::{Report, Status};
+pub use request::{Request, RequestHead};
+pub use verdict::{Answer, Forward, OriginFailure, ResponseHead, Seal, Verdict};

@@ -1,0 +1,60 @@
+//! What a shell tells the core about the moment of a request: time, chance and place as values.
+
+use alloc::{string::String, vec::Vec};
+use core::net::IpAddr;
+
+use crate::origins::OriginView;
+
+/// The moment of one request.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Wall clock, unix milliseconds.
+    pub now_ms: u64,
+    /// Monotonic clock of this process, microseconds.
+    pub mono_us: u64,
+    /// Fresh random bytes: request id, trace id, span id, draws.
+    pub entropy: Entropy,
+    /// Who is at the other end of the connection.
+    pub peer: Peer,
+    /// What the platform says of the client (never read from a header that a client could have sent).
+    pub hints: Hints,
+    /// Load and health of each origin, by [`crate::origins::OriginId`].
+    pub origins: Vec<OriginView>,
+    /// Counts up by one per forwarded request in this process; drives turn-taking strategies.
+    pub turn: u64,
+    /// Whether this build can pass WebSocket upgrades.
+    pub can_upgrade: bool,
+    /// Whether the process is draining: readiness is false.
+    pub draining: bool,
+}
+
+/// 48 random bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entropy {
+    /// For the request id (UUIDv7 uses 10).
+    pub request: [u8; 16],
+    /// For the trace id.
+    pub trace: [u8; 16],
+    /// For the span id.
+    pub span: [u8; 8],
+    /// For choices among origins.
+    pub draw: u64,
+}
+
+/// The connection's other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address; IPv4-mapped IPv6 already unmapped.
+    pub ip: IpAddr,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+}
+
+/// What the platform knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// A country code, colo or cloud region, as the platform spells it.
+    pub region: Option<String>,
+    /// The client's address where the platform vouches for it (edge builds).
+    pub client: Option<IpAddr>,
+}

@@ -1,0 +1,126 @@
+//! One request on its way through the plugins: what they know, found out and left to do. Owned by the typestate
+//! of [`crate::gateway`], lent to one plugin at a time.
+
+use alloc::{string::String, vec::Vec};
+use http::HeaderMap;
+
+use crate::{
+    event::Event,
+    origins::OriginId,
+    outcome::CacheStatus,
+    plugin::{OnFail, OnFinish, OnSeal},
+    report::Page,
+    request::Request,
+    store::{Op, Spend},
+    verdict::RequestBody,
+};
+
+/// Everything about one request.
+pub struct Flow {
+    /// What came in.
+    pub request: Request,
+    /// Who it is from, once auth has said so.
+    pub identity: Option<Identity>,
+    /// The limits that were asked, for response fields.
+    pub spends: Vec<NamedSpend>,
+    /// What the cache said, if it was asked.
+    pub cache: Option<CacheStatus>,
+    /// What goes to the origin: target and fields, before the common edits of contract section 6.
+    pub outgoing: Outgoing,
+    /// What happened so far.
+    pub events: Vec<Event>,
+    /// What the store is told after the response, as one command.
+    pub writes: Vec<Op>,
+    /// Further response fields, set on whatever answer goes out (CORS).
+    pub response_headers: HeaderMap,
+    /// The gateway's own page that was asked for.
+    pub page: Option<Page>,
+    pub(crate) on_seal: Vec<OnSeal>,
+    pub(crate) on_fail: Vec<OnFail>,
+    pub(crate) on_finish: Vec<OnFinish>,
+}
+
+/// Who a request is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Record id; safe to log.
+    pub id: String,
+    /// Owner of jobs.
+    pub tenant: String,
+    /// What kind.
+    pub kind: IdentityKind,
+}
+
+/// What kind of credential it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityKind {
+    /// An API key.
+    ApiKey,
+    /// `ADMIN_TOKEN`, or a key with role `admin`.
+    Admin,
+    /// A worker's current token, or one that the origin itself will check.
+    Worker,
+}
+
+/// One limit's answer with its policy name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedSpend {
+    /// As in `RateLimit-Policy`.
+    pub name: String,
+    /// The answer.
+    pub spend: Spend,
+}
+
+/// What will be sent to the origin.
+#[derive(Clone, Debug, Default)]
+pub struct Outgoing {
+    /// Path and query in place of the client's.
+    pub path_and_query: Option<String>,
+    /// Fields to set in place of the client's (`If-None-Match` of a revalidation).
+    pub set: HeaderMap,
+    /// Fields to drop.
+    pub remove: Vec<http::HeaderName>,
+    /// Origins to try, best first; the router's.
+    pub origins: Vec<OriginId>,
+    /// How the request's body is handled.
+    pub body: RequestBody,
+    /// Bytes of the request's body wanted in [`crate::Outcome`]; 0: none.
+    pub capture_request: usize,
+    /// Bytes of the response's body wanted in [`crate::Outcome`]; 0: none. Plugins raise it, also when sealing.
+    pub capture_response: usize,
+}
+
+impl Flow {
+    /// A flow at its start.
+    pub fn new(request: Request) -> Self {
+        Self {
+            request,
+            identity: None,
+            spends: Vec::new(),
+            cache: None,
+            outgoing: Outgoing::default(),
+            events: Vec::new(),
+            writes: Vec::new(),
+            response_headers: HeaderMap::new(),
+            page: None,
+            on_seal: Vec::new(),
+            on_fail: Vec::new(),
+            on_finish: Vec::new(),
+        }
+    }
+
+    /// Adds a hook for the origin's response head.
+    pub fn on_seal(&mut self, hook: OnSeal) {
+        self.on_seal.push(hook);
+    }
+
+    /// Adds a hook for the case that no origin answers.
+    pub fn on_fail(&mut self, hook: OnFail) {
+        self.on_fail.push(hook);
+    }
+
+    /// Adds a hook for the end.
+    pub fn on_finish(&mut self, hook: OnFinish) {
+        self.on_finish.push(hook);
+    }
+}

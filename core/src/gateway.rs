@@ -1,0 +1,197 @@
+//! The gateway as a value: compile a document, begin a request, decide on the store's answer. Each call
+//! consumes what the one before returned, so a wrong order does not compile.
+
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use core::mem;
+
+use crate::{
+    config::Document,
+    event::Event,
+    facts::Facts,
+    flow::Flow,
+    plugin::{Answers, Judge, Plan, Plugin, Registry, Ruling},
+    plugins::{self, arrival::Arrival},
+    refusal::Refusal,
+    report::Report,
+    request::RequestHead,
+    store::{Ask, Batch},
+    verdict::{Answer, Closing, Reply, Serve, Verdict},
+};
+
+/// A compiled document: immutable, swapped as a whole.
+pub struct Gateway {
+    pub(crate) document: Document,
+    pub(crate) registry: Registry,
+    pub(crate) arrival: Arrival,
+}
+
+/// Why a document does not compile although each of its values is valid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// Two plugins with one name.
+    #[error("two plugins are named `{name}`; rename one")]
+    DuplicatePlugin {
+        /// The name.
+        name: &'static str,
+    },
+    /// A dependency is missing.
+    #[error("plugin `{name}` needs `{needed}`; switch it on or switch `{name}` off")]
+    MissingDependency {
+        /// Who needs.
+        name: &'static str,
+        /// What is needed.
+        needed: &'static str,
+    },
+    /// A route pattern that cannot be matched, or that another one hides.
+    #[error("route `{pattern}`: {reason}")]
+    Route {
+        /// The pattern.
+        pattern: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What follows from the head alone.
+pub enum Step {
+    /// No store needed: preflight, 404, bad head, the gateway's own pages.
+    Settled(Verdict),
+    /// The store is to be asked, once.
+    Asking(Exchange),
+}
+
+/// A request that waits for the store's row.
+pub struct Exchange {
+    gateway: Arc<Gateway>,
+    flow: Box<Flow>,
+    batch: Batch,
+    judges: Vec<Judge>,
+}
+
+impl Gateway {
+    /// Compiles a document with the built-in plugins.
+    ///
+    /// # Errors
+    /// See [`CompileError`].
+    pub fn compile(document: Document) -> Result<Self, CompileError> {
+        let plugins = plugins::builtin(&document)?;
+        Self::with_plugins(document, plugins)
+    }
+
+    /// Compiles a document with these plugins and no others.
+    ///
+    /// # Errors
+    /// See [`CompileError`].
+    pub fn with_plugins(document: Document, plugins: Vec<Arc<dyn Plugin>>) -> Result<Self, CompileError> {
+        let registry = Registry::new(plugins, &document)?;
+        let arrival = Arrival::compile(&document)?;
+        Ok(Self { document, registry, arrival })
+    }
+
+    /// The document it was compiled from.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// The active plugins, highest priority first.
+    pub fn plugins(&self) -> impl Iterator<Item = &dyn Plugin> {
+        self.registry.iter()
+    }
+
+    /// Reads the head and asks every plugin for its questions.
+    pub fn begin(self: &Arc<Self>, head: RequestHead, facts: Facts) -> Step {
+        let now_ms = facts.now_ms;
+        let (request, refusal) = self.arrival.read(head, facts);
+        let mut flow = Box::new(Flow::new(request));
+        flow.events.push(Event::RequestIncoming);
+        if let Some(refusal) = refusal {
+            return Step::Settled(self.refuse(flow, refusal));
+        }
+        let mut ask = Ask::new(now_ms);
+        let mut judges = Vec::new();
+        for plugin in self.registry.iter() {
+            match plugin.plan(&mut flow, &mut ask) {
+                Plan::Pass => {}
+                Plan::Refuse(refusal) => return Step::Settled(self.refuse(flow, refusal)),
+                Plan::Answer(answer) => return Step::Settled(self.reply(flow, answer, None)),
+                Plan::Judge(judge) => judges.push(judge),
+            }
+        }
+        let batch = ask.into_batch();
+        let exchange = Exchange { gateway: Arc::clone(self), flow, batch, judges };
+        if exchange.batch.is_empty() {
+            let answers = Answers { cells: crate::store::Cells(&[]), source: crate::plugin::Source::Store };
+            return Step::Settled(exchange.decide(answers));
+        }
+        Step::Asking(exchange)
+    }
+
+    pub(crate) fn refuse(&self, flow: Box<Flow>, refusal: Refusal) -> Verdict {
+        let reason = refusal.reason;
+        let answer = refusal.render(&flow.request.id, flow.request.wants_problem);
+        self.reply(flow, answer, Some(reason))
+    }
+
+    fn reply(&self, flow: Box<Flow>, answer: Answer, refused: Option<&'static str>) -> Verdict {
+        Verdict::Reply(self.conclude(flow, answer, refused))
+    }
+
+    /// Adds the common response fields and closes the plugin chain.
+    pub(crate) fn conclude(
+        &self,
+        flow: Box<Flow>,
+        mut answer: Answer,
+        refused: Option<&'static str>,
+    ) -> Reply {
+        plugins::departure::dress(&self.document, &flow, answer.status, &mut answer.headers);
+        let status = answer.status;
+        Reply { answer, closing: Closing { flow, status, refused } }
+    }
+}
+
+impl Exchange {
+    /// Everything every plugin wants, as one store round trip.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Judges the row, in order of priority.
+    pub fn decide(self, answers: Answers<'_>) -> Verdict {
+        let Self { gateway, mut flow, judges, .. } = self;
+        if answers.source != crate::plugin::Source::Store {
+            flow.events.push(Event::HealthDegraded);
+        }
+        for judge in judges {
+            match judge(&mut flow, &answers) {
+                Ruling::Pass => {}
+                Ruling::Refuse(refusal) => return gateway.refuse(flow, refusal),
+                Ruling::Answer(answer) => return gateway.reply(flow, answer, None),
+                Ruling::Serve { answer, refresh } => return gateway.serve(flow, answer, refresh),
+            }
+        }
+        if let Some(page) = flow.page.take() {
+            return Verdict::Report(Report { gateway, flow, page });
+        }
+        plugins::departure::forward(&gateway, flow)
+    }
+}
+
+impl Gateway {
+    fn serve(self: &Arc<Self>, mut flow: Box<Flow>, answer: Answer, refresh: bool) -> Verdict {
+        let refresh = refresh.then(|| {
+            // The background request takes the hooks along; the client's own accounts close with none.
+            let mut behind = Box::new(Flow::new(flow.request.clone()));
+            behind.identity = flow.identity.clone();
+            behind.outgoing = mem::take(&mut flow.outgoing);
+            behind.on_seal = mem::take(&mut flow.on_seal);
+            behind.on_fail = mem::take(&mut flow.on_fail);
+            behind.on_finish = mem::take(&mut flow.on_finish);
+            plugins::departure::forward(self, behind)
+        });
+        let refresh = refresh.and_then(|verdict| match verdict {
+            Verdict::Forward(forward) => Some(Box::new(forward)),
+            _ => None,
+        });
+        Verdict::Serve(Serve { reply: self.conclude(flow, answer, None), refresh })
+    }
+}

@@ -1,0 +1,150 @@
+//! The end of a request: what the driver saw ([`Outcome`]), and what is left to do about it ([`Epilogue`]).
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+use bytes::Bytes;
+use core::mem;
+use http::{Method, StatusCode};
+
+use crate::{event::Event, origins::OriginId, plugins::routes::Route, store::Batch, verdict::Closing};
+
+/// What the driver saw. Durations are microseconds of the monotonic clock.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// When it ended, unix ms.
+    pub now_ms: u64,
+    /// How the response body ended.
+    pub end: End,
+    /// Start to end.
+    pub total_us: u64,
+    /// Waiting for the store before the verdict.
+    pub store_us: u64,
+    /// Waiting for the origin: sent until headers, and body until its end.
+    pub origin_us: u64,
+    /// Bytes of request body passed on.
+    pub request_bytes: u64,
+    /// Bytes of response body passed on.
+    pub response_bytes: u64,
+    /// The request body's first bytes, as many as were asked for; none if it was longer.
+    pub request_body: Option<Bytes>,
+    /// The response body, if asked for, whole and within the bound; none otherwise.
+    pub response_body: Option<Bytes>,
+    /// The origin that answered.
+    pub origin: Option<OriginId>,
+    /// Origins that failed before it, in order.
+    pub failed: Vec<OriginId>,
+}
+
+/// How a response ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// All of it was handed to the client's connection.
+    #[default]
+    Complete,
+    /// The client left first.
+    ClientLeft,
+    /// The origin broke off, or was silent for too long.
+    OriginBroke,
+}
+
+/// What is left to do when the client has its answer.
+#[derive(Clone, Debug, Default)]
+pub struct Epilogue {
+    /// One more command for the store; none if there is nothing to say.
+    pub batch: Option<Batch>,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+    /// One line for the access log; the source of the request metrics.
+    pub record: AccessRecord,
+}
+
+/// The facts of one request for logs, metrics and spans. No credential, no raw path in labels.
+#[derive(Clone, Debug, Default)]
+pub struct AccessRecord {
+    /// When it began, unix ms.
+    pub start_ms: u64,
+    /// `X-Request-ID`.
+    pub request_id: String,
+    /// Trace id, lower-case hex.
+    pub trace_id: String,
+    /// Method.
+    pub method: Method,
+    /// The matched pattern.
+    pub route: Option<Arc<Route>>,
+    /// The path as it came, without its query; for the log only.
+    pub path: String,
+    /// Status that went out.
+    pub status: StatusCode,
+    /// Record id of the credential.
+    pub identity: Option<String>,
+    /// Client address, text.
+    pub client: String,
+    /// Fixed word where the gateway refused.
+    pub refused: Option<&'static str>,
+    /// What the cache said.
+    pub cache: Option<CacheStatus>,
+    /// What the driver saw.
+    pub outcome: Outcome,
+}
+
+/// `X-Gateway-Cache`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheStatus {
+    /// Served from the store, fresh (or successfully revalidated).
+    Hit,
+    /// Asked for, not there.
+    Miss,
+    /// Served from the store, past its freshness.
+    Stale,
+    /// The request or the response does not allow it.
+    Bypass,
+}
+
+impl CacheStatus {
+    /// As it stands in the field.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "HIT",
+            Self::Miss => "MISS",
+            Self::Stale => "STALE",
+            Self::Bypass => "BYPASS",
+        }
+    }
+}
+
+/// Runs the finish hooks and closes the accounts.
+pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
+    let Closing { mut flow, status, refused } = closing;
+    for hook in mem::take(&mut flow.on_finish) {
+        hook(&mut flow, &outcome);
+    }
+    for from in &outcome.failed {
+        flow.events.push(Event::RouterFailover { from: *from });
+    }
+    flow.events.push(match (outcome.end, status.is_server_error()) {
+        (End::Complete, false) => Event::RequestCompleted,
+        (End::Complete, true) => Event::RequestError { reason: refused.unwrap_or("origin") },
+        (End::ClientLeft, _) => Event::RequestError { reason: "client_left" },
+        (End::OriginBroke, _) => Event::RequestError { reason: "origin_broke" },
+    });
+    let ops = mem::take(&mut flow.writes);
+    let batch = (!ops.is_empty()).then(|| Batch { now_ms: outcome.now_ms, ops });
+    let request = flow.request;
+    Epilogue {
+        batch,
+        events: flow.events,
+        record: AccessRecord {
+            start_ms: request.facts.now_ms,
+            request_id: request.id,
+            trace_id: crate::plugins::hex(&request.trace.trace_id),
+            path: request.head.uri.path().into(),
+            method: request.head.method,
+            route: Some(request.route),
+            status,
+            identity: flow.identity.map(|identity| identity.id),
+            client: alloc::string::ToString::to_string(&request.client),
+            refused,
+            cache: flow.cache,
+            outcome,
+        },
+    }
+}

@@ -1,0 +1,139 @@
+//! What a plugin is: one `plan` that reads the request, asks the batch for slots, and returns a closure that
+//! judges once they are filled. Closures carry a plugin's state of one request from step to step, so there is no
+//! bag of extensions to look things up in.
+
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+
+use crate::{
+    config::Document,
+    flow::Flow,
+    gateway::CompileError,
+    outcome::Outcome,
+    refusal::Refusal,
+    store::{Ask, Cells},
+    verdict::{Answer, OriginFailure, ResponseDraft},
+};
+
+/// A unit of policy. Built-in ones stand in [`crate::plugins`].
+pub trait Plugin: Send + Sync {
+    /// Unique name, `…-plugin`.
+    fn name(&self) -> &'static str;
+
+    /// Place in the order; higher is earlier.
+    fn priority(&self) -> i32;
+
+    /// Names of plugins that must be active too.
+    fn dependencies(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Which implementation fills the slot, as `GET /gateway/plugins` shows it.
+    fn implementation(&self) -> &'static str {
+        "builtin"
+    }
+
+    /// Reads the request and asks; called once per request, in order of priority.
+    fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan;
+}
+
+/// What a plugin made of the request before the store was asked.
+pub enum Plan {
+    /// Nothing to do.
+    Pass,
+    /// Settled without the store; later plugins are not asked.
+    Refuse(Refusal),
+    /// Answered without the store.
+    Answer(Answer),
+    /// Wants to judge the store's answer.
+    Judge(Judge),
+}
+
+/// Judges the filled slots.
+pub type Judge = Box<dyn FnOnce(&mut Flow, &Answers<'_>) -> Ruling + Send>;
+
+/// The store's answer as judges see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Answers<'a> {
+    /// The row.
+    pub cells: Cells<'a>,
+    /// Whose row it is.
+    pub source: Source,
+}
+
+/// Where a row came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The shared store, or the embedded one where that is the configured store.
+    Store,
+    /// The store is down; this is the process's own bounded memory. Counts are this process's alone and no
+    /// record in it can prove or disprove a credential.
+    Fallback,
+    /// The store is down and nothing stands in: every cell is nil.
+    Down,
+}
+
+/// What a judge says.
+pub enum Ruling {
+    /// Go on.
+    Pass,
+    /// Refused.
+    Refuse(Refusal),
+    /// Answered by the gateway.
+    Answer(Answer),
+    /// Answered from the cache, and if `refresh` the origin is asked behind the client's back.
+    Serve {
+        /// The stored answer.
+        answer: Answer,
+        /// Whether to revalidate in the background.
+        refresh: bool,
+    },
+}
+
+/// Runs when the origin's response head is there, in the order in which hooks were added.
+pub type OnSeal = Box<dyn FnOnce(&mut Flow, &mut ResponseDraft) + Send>;
+
+/// Runs when no origin answered; the first hook that returns an answer (stale-if-error) wins.
+pub type OnFail = Box<dyn FnOnce(&mut Flow, &OriginFailure) -> Option<Answer> + Send>;
+
+/// Runs when everything is over, whatever happened, exactly once.
+pub type OnFinish = Box<dyn FnOnce(&mut Flow, &Outcome) + Send>;
+
+/// The active plugins of a gateway, in order.
+#[derive(Clone, Default)]
+pub struct Registry {
+    active: Vec<Arc<dyn Plugin>>,
+}
+
+impl Registry {
+    /// Sorts plugins by priority, leaves out those that the document switches off and checks dependencies.
+    ///
+    /// # Errors
+    /// Two plugins with one name; a dependency that is missing or switched off.
+    pub fn new(plugins: Vec<Arc<dyn Plugin>>, document: &Document) -> Result<Self, CompileError> {
+        let settings = |name: &str| document.plugins.get(name);
+        let mut active: Vec<Arc<dyn Plugin>> = plugins
+            .into_iter()
+            .filter(|plugin| settings(plugin.name()).and_then(|it| it.enabled).unwrap_or(true))
+            .collect();
+        active.sort_by_key(|plugin| {
+            let priority = settings(plugin.name()).and_then(|it| it.priority);
+            core::cmp::Reverse(priority.unwrap_or(plugin.priority()))
+        });
+        for (index, plugin) in active.iter().enumerate() {
+            if active.iter().skip(index + 1).any(|other| other.name() == plugin.name()) {
+                return Err(CompileError::DuplicatePlugin { name: plugin.name() });
+            }
+            for needed in plugin.dependencies() {
+                if !active.iter().any(|other| other.name() == *needed) {
+                    return Err(CompileError::MissingDependency { name: plugin.name(), needed });
+                }
+            }
+        }
+        Ok(Self { active })
+    }
+
+    /// The active plugins, highest priority first.
+    pub fn iter(&self) -> impl Iterator<Item = &dyn Plugin> {
+        self.active.iter().map(AsRef::as_ref)
+    }
+}

@@ -1,0 +1,75 @@
+//! The gateway's own pages (contract section 8): which one was asked for, and the facts the shell adds.
+
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+
+use crate::{flow::Flow, gateway::Gateway, origins::OriginView, verdict::Reply};
+
+/// A page that was asked for and allowed. Give it [`Status`] with [`Report::render`].
+pub struct Report {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) flow: Box<Flow>,
+    pub(crate) page: Page,
+}
+
+/// Which page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// `/gateway/health`
+    Health,
+    /// `/gateway/health/detailed`
+    HealthDetailed,
+    /// `/gateway/livez`
+    Live,
+    /// `/gateway/readyz`
+    Ready,
+    /// `METRICS_PATH`
+    Metrics,
+    /// `/gateway/plugins`
+    Plugins,
+    /// `/gateway/plugins/{name}`
+    Plugin(String),
+    /// `/gateway/config`
+    Config,
+}
+
+/// What the shell knows of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Since start, ms.
+    pub uptime_ms: u64,
+    /// Exposition text in the format that `open_metrics` of [`Report::wants_open_metrics`] names; empty unless metrics were asked for.
+    pub metrics: String,
+    /// The store.
+    pub store: StoreStatus,
+    /// Each origin.
+    pub origins: Vec<OriginView>,
+    /// Resident memory in bytes, where the platform tells.
+    pub memory_bytes: Option<u64>,
+    /// Open connections, where the platform tells.
+    pub connections: Option<u64>,
+}
+
+/// The store as the shell last saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreStatus {
+    /// `embedded`, `tcp`, `cluster`, `sentinel`, `rest`.
+    pub mode: &'static str,
+    /// Whether it answered last.
+    pub up: bool,
+    /// Its last round trip, microseconds.
+    pub latency_us: Option<u64>,
+    /// Why it is down, for the operator; never holds a credential.
+    pub error: Option<String>,
+}
+
+impl Report {
+    /// Which page.
+    pub fn page(&self) -> &Page {
+        &self.page
+    }
+
+    /// Renders the page.
+    pub fn render(self, status: &Status) -> Reply {
+        crate::plugins::health::render(self, status)
+    }
+}

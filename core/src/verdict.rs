@@ -1,0 +1,166 @@
+//! What is to be done with a request: [`Answer`] it, or [`Forward`] it and [`Seal`] the response. Data for the driver; the reasons
+//! were the plugins'.
+
+use alloc::{boxed::Box, vec::Vec};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Uri};
+
+use crate::{flow::Flow, origins::OriginId, outcome::Outcome, report::Report};
+
+/// The decision.
+pub enum Verdict {
+    /// The gateway answers.
+    Reply(Reply),
+    /// The gateway answers from its cache.
+    Serve(Serve),
+    /// A page of the gateway's own that needs facts only the shell has.
+    Report(Report),
+    /// An origin answers.
+    Forward(Forward),
+}
+
+/// A complete response.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Status.
+    pub status: StatusCode,
+    /// Fields.
+    pub headers: HeaderMap,
+    /// Body, whole.
+    pub body: Bytes,
+    /// Whether the connection must end afterwards.
+    pub close: bool,
+}
+
+/// An answer that only waits to be sent.
+pub struct Reply {
+    /// What to send.
+    pub answer: Answer,
+    /// Ends the request's accounts.
+    pub closing: Closing,
+}
+
+/// An answer from the cache.
+pub struct Serve {
+    /// What to send.
+    pub reply: Reply,
+    /// A request to make behind the client's back (stale-while-revalidate); its response goes to nobody.
+    pub refresh: Option<Box<Forward>>,
+}
+
+/// The end of a request's accounts; consume it exactly once, whatever happened.
+pub struct Closing {
+    pub(crate) flow: Box<Flow>,
+    pub(crate) status: StatusCode,
+    pub(crate) refused: Option<&'static str>,
+}
+
+/// A request to an origin.
+pub struct Forward {
+    pub(crate) flow: Box<Flow>,
+    /// Fields to send, complete but for `Host` and the signature.
+    pub headers: HeaderMap,
+    /// Absolute target for each origin to try, best first; never empty.
+    pub attempts: Vec<Attempt>,
+    /// Ms until response headers, for each attempt.
+    pub timeout_ms: u64,
+    /// Ms the response's body may be silent.
+    pub idle_timeout_ms: u64,
+    /// How the request's body is handled.
+    pub body: RequestBody,
+    /// Largest request body in bytes; past it: [`OriginFailure::BodyTooLarge`].
+    pub max_body_bytes: u64,
+    /// Whether another origin may be tried after one was reached and failed (idempotent, RFC 9110 §9.2.2). One
+    /// that could not be reached at all may always be followed by another.
+    pub may_retry: bool,
+    /// Whether this is a WebSocket upgrade (RFC 6455 §4.1).
+    pub upgrade: bool,
+    /// Bytes of the request's body to keep for [`Outcome`].
+    pub capture_request: usize,
+    pub(crate) signing: Option<crate::config::Secret>,
+}
+
+/// One try.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Which origin.
+    pub origin: OriginId,
+    /// Where to; absolute form.
+    pub uri: Uri,
+}
+
+/// What the driver does with a request body before sending.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequestBody {
+    /// Passes it through as it comes.
+    #[default]
+    Stream,
+    /// Holds up to so many bytes, to sign them with [`Forward::sign`]; a longer body streams, unsigned.
+    Buffer {
+        /// Most bytes held.
+        max: usize,
+    },
+}
+
+/// The origin's response head.
+#[derive(Clone, Debug)]
+pub struct ResponseHead {
+    /// Status.
+    pub status: StatusCode,
+    /// Fields.
+    pub headers: HeaderMap,
+}
+
+/// The response while hooks work on it.
+#[derive(Clone, Debug)]
+pub struct ResponseDraft {
+    /// Status and fields.
+    pub head: ResponseHead,
+    /// What stands in for the origin's body, which is then discarded (a 304 that revalidated a stored answer, a
+    /// stale answer in place of an error).
+    pub replace: Option<Bytes>,
+    /// When the request went out, unix ms.
+    pub sent_ms: u64,
+    /// When the head came, unix ms.
+    pub received_ms: u64,
+    /// Who answered.
+    pub origin: OriginId,
+}
+
+/// Why there is no response head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OriginFailure {
+    /// No connection (refused, DNS, TLS).
+    Unreachable,
+    /// The platform forbids this destination.
+    Denied,
+    /// Connection broken before the head was complete, or a head that is not HTTP.
+    Broken,
+    /// No head within the time.
+    Timeout,
+    /// The client's body was larger than allowed.
+    BodyTooLarge,
+    /// The client's body broke off or was malformed.
+    ClientBody,
+}
+
+/// What to do with the origin's response.
+pub struct Seal {
+    /// Status and fields to send to the client.
+    pub head: ResponseHead,
+    /// Sent in place of the origin's body.
+    pub replace: Option<Bytes>,
+    /// Bytes of the response's body to keep for [`Outcome`]; 0: none.
+    pub capture_response: usize,
+    /// Ms the body may be silent.
+    pub idle_timeout_ms: u64,
+    /// Ends the request's accounts.
+    pub closing: Closing,
+}
+
+impl Closing {
+    /// Ends the accounts of one request.
+    pub fn finish(self, outcome: Outcome) -> crate::Epilogue {
+        crate::outcome::finish(self, outcome)
+    }
+}
