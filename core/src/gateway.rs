@@ -126,6 +126,15 @@ impl Gateway {
         Step::Asking(exchange)
     }
 
+    /// Refuses a request whose head is not to be trusted, for a reason that the shell found while reading it. `head`
+    /// is what can be said of it; nothing is asked and nothing is forwarded.
+    pub fn turn_away(&self, head: RequestHead, facts: Facts, refusal: Refusal) -> Verdict {
+        let (request, _) = self.arrival.read(head, facts);
+        let mut flow = Box::new(Flow::new(request));
+        flow.events.push(Event::RequestIncoming);
+        self.refuse(flow, refusal)
+    }
+
     pub(crate) fn refuse(&self, flow: Box<Flow>, refusal: Refusal) -> Verdict {
         let reason = refusal.reason;
         let answer = refusal.render(&flow.request.id, flow.request.wants_problem);
@@ -153,6 +162,11 @@ impl Exchange {
     /// Everything every plugin wants, as one store round trip.
     pub fn batch(&self) -> &Batch {
         &self.batch
+    }
+
+    /// The client left before the store answered.
+    pub fn abandon(self) -> Closing {
+        Closing::left(self.flow)
     }
 
     /// Judges the row, in order of priority.

@@ -158,9 +158,25 @@ pub struct Seal {
     pub closing: Closing,
 }
 
+impl Forward {
+    /// The client left before an origin answered. No hook of seal or fail runs.
+    pub fn abandon(self) -> Closing {
+        Closing::left(self.flow)
+    }
+}
+
 impl Closing {
+    /// The accounts of a client that did not wait for its answer. The status is for the access log alone.
+    pub(crate) fn left(flow: Box<Flow>) -> Self {
+        let status = StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::BAD_REQUEST);
+        Self { flow, status, refused: None }
+    }
+
     /// Ends the accounts of one request.
     pub fn finish(self, outcome: Outcome) -> crate::Epilogue {
         crate::outcome::finish(self, outcome)
     }
 }
+
+/// What access logs write for a client that left before the head; no status of HTTP's own.
+const CLIENT_LEFT: u16 = 499;

@@ -1,1 +1,19 @@
-//! The driver.
+//! The one async driver of the gateway: it carries a request through the steps of [`acip_core`] and moves its bytes.
+//!
+//! It decides nothing, and it knows no runtime: everything it needs from the outside is in [`Ports`], and no future here
+//! is asked to be `Send`, so that single-threaded platforms need no locks. Start at [`serve`].
+
+#![forbid(unsafe_code)]
+
+mod account;
+mod body;
+mod capture;
+mod forward;
+mod ports;
+mod serve;
+mod upload;
+
+pub use body::{Body, BodyError};
+pub use ports::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Visitor};
+pub use serve::{refuse, serve};
+pub use upload::{Upload, UploadError};

@@ -1,0 +1,183 @@
+//! The accounts of one request: whatever happens to it, they are closed exactly once.
+//!
+//! An [`Account`] travels with the request through the driver and then with the response's body. If either is dropped on the
+//! way, the client has left, and the account says so.
+
+use std::mem;
+
+use acip_core::{
+    Epilogue, Exchange, Forward, Outcome,
+    origins::{Observation, OriginId},
+    outcome::End,
+    verdict::Closing,
+};
+
+use crate::{
+    capture::Capture,
+    ports::{Ports, Shared},
+    upload::Source,
+};
+
+pub(crate) struct Account<P: Ports> {
+    pub(crate) ports: P,
+    stage: Stage,
+    pub(crate) began_us: u64,
+    pub(crate) store_us: u64,
+    pub(crate) origin_us: u64,
+    pub(crate) upload: Option<Shared<Source<P::RequestBody>>>,
+    pub(crate) response_bytes: u64,
+    pub(crate) capture: Capture,
+    in_flight: Option<Flight>,
+    answered: Option<OriginId>,
+    failed: Vec<OriginId>,
+}
+
+/// How far the request has come; each can be closed.
+#[derive(Default)]
+pub(crate) enum Stage {
+    #[default]
+    Over,
+    Asking(Exchange),
+    Sending(Box<Forward>),
+    Closing(Closing),
+}
+
+#[derive(Clone, Copy)]
+struct Flight {
+    origin: OriginId,
+    sent_us: u64,
+    answered: bool,
+}
+
+impl<P: Ports> Account<P> {
+    pub(crate) fn open(ports: P, began_us: u64) -> Self {
+        Self {
+            ports,
+            stage: Stage::Over,
+            began_us,
+            store_us: 0,
+            origin_us: 0,
+            upload: None,
+            response_bytes: 0,
+            capture: Capture::default(),
+            in_flight: None,
+            answered: None,
+            failed: Vec::new(),
+        }
+    }
+
+    pub(crate) fn enter(&mut self, stage: Stage) {
+        self.stage = stage;
+    }
+
+    pub(crate) fn leave(&mut self) -> Stage {
+        mem::take(&mut self.stage)
+    }
+
+    pub(crate) fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    pub(crate) fn stage_mut(&mut self) -> &mut Stage {
+        &mut self.stage
+    }
+
+    pub(crate) fn elapsed_us(&self) -> u64 {
+        self.ports.mono_us().saturating_sub(self.began_us)
+    }
+
+    /// An attempt goes out.
+    pub(crate) fn depart(&mut self, origin: OriginId) {
+        self.ports.board(|board| board.start(origin));
+        self.in_flight = Some(Flight { origin, sent_us: self.ports.mono_us(), answered: false });
+    }
+
+    /// The head has come.
+    pub(crate) fn answered(&mut self) {
+        let Some(flight) = &mut self.in_flight else { return };
+        let us = self.ports.mono_us().saturating_sub(flight.sent_us);
+        flight.answered = true;
+        self.origin_us = self.origin_us.saturating_add(us);
+        self.answered = Some(flight.origin);
+        let (origin, now_ms) = (flight.origin, self.ports.now_ms());
+        self.ports.board(|board| board.observe(origin, Observation::Answered { us }, now_ms));
+    }
+
+    /// The attempt failed. `blame`: by the origin's fault.
+    pub(crate) fn failed(&mut self, blame: bool) {
+        let Some(flight) = self.in_flight.take() else { return };
+        self.origin_us = self.origin_us.saturating_add(self.ports.mono_us().saturating_sub(flight.sent_us));
+        let observation = if blame { Observation::Failed } else { Observation::Abandoned };
+        let now_ms = self.ports.now_ms();
+        self.ports.board(|board| {
+            board.observe(flight.origin, observation, now_ms);
+            board.finish(flight.origin);
+        });
+        if blame {
+            self.failed.push(flight.origin);
+        }
+    }
+
+    /// Closes the accounts and tells everybody; further calls do nothing.
+    pub(crate) fn finish(&mut self, end: End) {
+        if let Some(epilogue) = self.close(end) {
+            settle(&self.ports, epilogue);
+        }
+    }
+
+    /// Closes the accounts; none if they are closed already.
+    pub(crate) fn close(&mut self, end: End) -> Option<Epilogue> {
+        let closing = match self.leave() {
+            Stage::Over => return None,
+            Stage::Asking(exchange) => exchange.abandon(),
+            Stage::Sending(forward) => forward.abandon(),
+            Stage::Closing(closing) => closing,
+        };
+        if let Some(flight) = self.in_flight.take() {
+            let now_ms = self.ports.now_ms();
+            self.ports.board(|board| {
+                if end == End::OriginBroke {
+                    board.observe(flight.origin, Observation::Failed, now_ms);
+                } else if !flight.answered {
+                    board.observe(flight.origin, Observation::Abandoned, now_ms);
+                }
+                board.finish(flight.origin);
+            });
+        }
+        let (request_bytes, request_body) = match &self.upload {
+            Some(upload) => {
+                let mut upload = upload.borrow_mut();
+                (upload.bytes, upload.capture.take())
+            }
+            None => (0, None),
+        };
+        let whole = end == End::Complete;
+        Some(closing.finish(Outcome {
+            now_ms: self.ports.now_ms(),
+            end,
+            total_us: self.elapsed_us(),
+            store_us: self.store_us,
+            origin_us: self.origin_us,
+            request_bytes,
+            response_bytes: self.response_bytes,
+            request_body,
+            response_body: self.capture.take().filter(|_| whole),
+            origin: self.answered,
+            failed: mem::take(&mut self.failed),
+        }))
+    }
+}
+
+impl<P: Ports> Drop for Account<P> {
+    fn drop(&mut self) {
+        self.finish(End::ClientLeft);
+    }
+}
+
+/// Tells the observers, then the store; nobody waits.
+fn settle<P: Ports>(ports: &P, mut epilogue: Epilogue) {
+    ports.record(&epilogue);
+    if let Some(batch) = epilogue.batch.take() {
+        ports.write(batch);
+    }
+}

@@ -1,0 +1,138 @@
+//! What the driver needs from a platform. A port moves bytes and reads instruments; it takes no decision.
+
+use std::{future::Future, rc::Rc};
+
+use acip_core::{
+    Epilogue, OriginFailure, Report, Status,
+    facts::{Entropy, Hints, Peer},
+    origins::Board,
+    store::{Batch, Cell},
+    verdict::Attempt,
+};
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, Method, Response};
+use http_body::Body;
+
+use crate::upload::Upload;
+
+/// A cheap handle (clones share everything) on one platform.
+pub trait Ports: Clone + 'static {
+    /// Body of a client's request.
+    type RequestBody: Body<Data = Bytes> + Unpin + 'static;
+    /// Body of an origin's response. Dropping it before its end cancels the request at the origin.
+    type OriginBody: Body<Data = Bytes> + Unpin + 'static;
+    /// See [`Ports::sleep`].
+    type Sleep: Future<Output = ()> + Unpin;
+
+    /// Wall clock, unix ms.
+    fn now_ms(&self) -> u64;
+
+    /// Monotonic clock, microseconds.
+    fn mono_us(&self) -> u64;
+
+    /// Fresh random bytes.
+    fn entropy(&self) -> Entropy;
+
+    /// A number that counts up by one with each call in this process.
+    fn turn(&self) -> u64;
+
+    /// Whether WebSocket upgrades can pass.
+    fn can_upgrade(&self) -> bool;
+
+    /// Whether the process is draining.
+    fn draining(&self) -> bool;
+
+    /// Completes after so many milliseconds.
+    fn sleep(&self, ms: u64) -> Self::Sleep;
+
+    /// Runs a future behind the client's back; it ends by itself.
+    fn spawn(&self, task: impl Future<Output = ()> + 'static);
+
+    /// One round trip to the store, with the store's time limit applied.
+    fn ask(&self, batch: &Batch) -> impl Future<Output = Result<Vec<Cell>, StoreDown>>;
+
+    /// Tells the store something that nobody waits for.
+    fn write(&self, batch: Batch) {
+        let ports = self.clone();
+        self.spawn(async move {
+            if ports.ask(&batch).await.is_err() {
+                let _ = ports.fall_back(&batch);
+            }
+        });
+    }
+
+    /// The process's own bounded memory, which stands in while the store is down; none if this platform has none.
+    fn fall_back(&self, batch: &Batch) -> Option<Vec<Cell>>;
+
+    /// Sends one attempt and waits for the response's head. Dropping the future cancels the request at the origin.
+    /// It sets `Host` from the attempt's target; everything else is sent as it is.
+    fn send(
+        &self,
+        attempt: &Attempt,
+        request: OriginRequest<'_>,
+        body: Upload<Self::RequestBody>,
+    ) -> impl Future<Output = Result<Response<Self::OriginBody>, Failure>>;
+
+    /// Joins two upgraded connections until both directions have ended. The extensions are those of the client's
+    /// request and of the origin's 101 response.
+    fn tunnel(&self, client: Extensions, origin: Extensions) -> impl Future<Output = Tunnelled> + 'static;
+
+    /// Lends the board of origins.
+    fn board<R>(&self, with: impl FnOnce(&mut Board) -> R) -> R;
+
+    /// Tells the observers (metrics, logs, spans) what happened.
+    fn record(&self, epilogue: &Epilogue);
+
+    /// Gathers what a page of the gateway's own needs.
+    fn status(&self, report: &Report) -> impl Future<Output = Status>;
+}
+
+/// Who sent a request, as far as the platform vouches for it.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// The connection's other end.
+    pub peer: Peer,
+    /// What the platform knows besides.
+    pub hints: Hints,
+}
+
+/// The head of a request to an origin.
+#[derive(Clone, Copy, Debug)]
+pub struct OriginRequest<'a> {
+    /// Method.
+    pub method: &'a Method,
+    /// Fields, complete but for `Host`.
+    pub headers: &'a HeaderMap,
+    /// Whether this asks for an upgrade of the connection.
+    pub upgrade: bool,
+    /// Whether it may be sent once more where an idle connection turned out to be dead.
+    pub may_retry: bool,
+}
+
+/// The store did not answer in time, or answered nonsense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store did not answer")]
+pub struct StoreDown;
+
+/// Why an attempt brought no response head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind.
+    pub kind: OriginFailure,
+    /// Whether the origin may have seen any of the request.
+    pub sent: bool,
+}
+
+/// Bytes that went through a tunnel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tunnelled {
+    /// From the client to the origin.
+    pub up: u64,
+    /// From the origin to the client.
+    pub down: u64,
+    /// Whether both sides ended in an orderly way.
+    pub clean: bool,
+}
+
+/// Shared by a request and its body; single-threaded.
+pub(crate) type Shared<T> = Rc<std::cell::RefCell<T>>;

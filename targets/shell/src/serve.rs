@@ -1,0 +1,163 @@
+//! One request from its head to its response: begin, ask once, decide, then answer or forward.
+
+use std::sync::Arc;
+
+use acip_core::{
+    Exchange, Facts, Forward, Gateway, Refusal, RequestHead, Step, Verdict,
+    plugin::{Answers, Source},
+    store::Cells,
+    verdict::Reply,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
+
+use crate::{
+    account::{Account, Stage},
+    body::Body,
+    forward::{Client, forward},
+    ports::{Ports, Visitor},
+};
+
+/// Serves one request. Dropping the future means that the client left.
+pub async fn serve<P: Ports>(
+    ports: &P,
+    gateway: Arc<Gateway>,
+    visitor: Visitor,
+    request: Request<P::RequestBody>,
+) -> Response<Body<P>> {
+    let mut account = Account::open(ports.clone(), ports.mono_us());
+    let facts = facts(ports, visitor);
+    let (parts, body) = request.into_parts();
+    let client = Client {
+        method: parts.method.clone(),
+        version: parts.version,
+        body: Some(body),
+        extensions: parts.extensions,
+    };
+    let head =
+        RequestHead { method: parts.method, uri: parts.uri, version: parts.version, headers: parts.headers };
+    let verdict = match gateway.begin(head, facts) {
+        Step::Settled(verdict) => verdict,
+        Step::Asking(exchange) => match ask(&mut account, exchange).await {
+            Some(verdict) => verdict,
+            None => return Response::new(Body::broken()),
+        },
+    };
+    conclude(account, verdict, client).await
+}
+
+/// Answers a request whose head was found to be unsafe before it could be read as a request.
+pub fn refuse<P: Ports>(
+    ports: &P,
+    gateway: &Gateway,
+    visitor: Visitor,
+    refusal: Refusal,
+) -> Response<Body<P>> {
+    let account = Account::open(ports.clone(), ports.mono_us());
+    let head = RequestHead {
+        method: Method::GET,
+        uri: http::Uri::default(),
+        version: Version::HTTP_11,
+        headers: HeaderMap::new(),
+    };
+    match gateway.turn_away(head, facts(ports, visitor), refusal) {
+        Verdict::Reply(answer) => reply(account, answer, &Method::GET, Version::HTTP_11),
+        // INVARIANT: `turn_away` only replies.
+        _ => Response::new(Body::broken()),
+    }
+}
+
+fn facts<P: Ports>(ports: &P, visitor: Visitor) -> Facts {
+    let now_ms = ports.now_ms();
+    Facts {
+        now_ms,
+        mono_us: ports.mono_us(),
+        entropy: ports.entropy(),
+        peer: visitor.peer,
+        hints: visitor.hints,
+        origins: ports.board(|board| board.views(now_ms)),
+        turn: ports.turn(),
+        can_upgrade: ports.can_upgrade(),
+        draining: ports.draining(),
+    }
+}
+
+/// The one round trip. None only if the account lost its exchange, which cannot happen.
+async fn ask<P: Ports>(account: &mut Account<P>, exchange: Exchange) -> Option<Verdict> {
+    account.enter(Stage::Asking(exchange));
+    let Stage::Asking(exchange) = account.stage() else { return None };
+    let asked_us = account.ports.mono_us();
+    let (cells, source) = match account.ports.ask(exchange.batch()).await {
+        Ok(cells) => (cells, Source::Store),
+        Err(_) => match account.ports.fall_back(exchange.batch()) {
+            Some(cells) => (cells, Source::Fallback),
+            None => (Vec::new(), Source::Down),
+        },
+    };
+    account.store_us = account.ports.mono_us().saturating_sub(asked_us);
+    let Stage::Asking(exchange) = account.leave() else { return None };
+    Some(exchange.decide(Answers { cells: Cells(&cells), source }))
+}
+
+async fn conclude<P: Ports>(account: Account<P>, verdict: Verdict, client: Client<P>) -> Response<Body<P>> {
+    match verdict {
+        Verdict::Reply(answer) => reply(account, answer, &client.method, client.version),
+        Verdict::Serve(serve) => {
+            if let Some(refresh) = serve.refresh {
+                refresh_behind(&account.ports, refresh, client.method.clone());
+            }
+            reply(account, serve.reply, &client.method, client.version)
+        }
+        Verdict::Report(report) => {
+            let status = account.ports.status(&report).await;
+            reply(account, report.render(&status), &client.method, client.version)
+        }
+        Verdict::Forward(outgoing) => forward(account, Box::new(outgoing), client).await,
+    }
+}
+
+/// Asks the origin once more for what the client was served from the cache; the hooks see the answer, nobody else.
+fn refresh_behind<P: Ports>(ports: &P, outgoing: Box<Forward>, method: Method) {
+    let account = Account::open(ports.clone(), ports.mono_us());
+    let client =
+        Client { method, version: Version::HTTP_11, body: None, extensions: http::Extensions::new() };
+    ports.spawn(async move {
+        forward(account, outgoing, client).await.into_body().drain().await;
+    });
+}
+
+/// Sends a complete answer.
+pub(crate) fn reply<P: Ports>(
+    mut account: Account<P>,
+    reply: Reply,
+    method: &Method,
+    version: Version,
+) -> Response<Body<P>> {
+    let Reply { answer, closing } = reply;
+    account.enter(Stage::Closing(closing));
+    let mut headers = answer.headers;
+    stamp(&mut headers, account.elapsed_us());
+    if answer.close && version <= Version::HTTP_11 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    let body = if method == Method::HEAD {
+        if !headers.contains_key(header::CONTENT_LENGTH) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(answer.body.len()));
+        }
+        Bytes::new()
+    } else {
+        answer.body
+    };
+    let mut response = Response::new(Body::whole(body, Some(account)));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Says how long it took until the head.
+pub(crate) fn stamp(headers: &mut HeaderMap, elapsed_us: u64) {
+    let ms = elapsed_us / 1000;
+    if let Ok(value) = HeaderValue::try_from(format!("{ms}ms")) {
+        headers.insert("x-gateway-duration", value);
+    }
+}

@@ -1,0 +1,268 @@
+//! The client's body on its way to the origin: counted, limited and, where asked, captured.
+//!
+//! Every attempt gets an [`Upload`], a handle on the one body. An attempt that never pulled from it leaves it whole for the
+//! next.
+
+use std::{
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use acip_core::OriginFailure;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::{capture::Capture, ports::Shared};
+
+/// A request body for one attempt.
+pub struct Upload<B> {
+    source: Shared<Source<B>>,
+}
+
+/// Why an upload ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UploadError {
+    /// Past the limit.
+    #[error("the request's body is larger than allowed")]
+    TooLarge,
+    /// The client broke off.
+    #[error("the client's body broke off or is malformed")]
+    Client,
+}
+
+/// The one body behind the uploads.
+pub(crate) struct Source<B> {
+    from: Supply<B>,
+    max: u64,
+    touched: bool,
+    ended: bool,
+    error: Option<UploadError>,
+    pub(crate) bytes: u64,
+    pub(crate) capture: Capture,
+    /// Counts every chunk, so that a timer can see progress without a clock.
+    pub(crate) progress: u64,
+}
+
+enum Supply<B> {
+    Nothing,
+    Client(B),
+    /// Read ahead and whole: can be sent again.
+    Held {
+        all: Bytes,
+        at_end: bool,
+    },
+    /// Read ahead, but there is more.
+    Begun {
+        first: Vec<Bytes>,
+        rest: B,
+    },
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Supply<B> {
+    fn is_at_end(&self) -> bool {
+        match self {
+            Supply::Nothing => true,
+            Supply::Held { all, at_end } => *at_end || all.is_empty(),
+            Supply::Client(body) => body.is_end_stream(),
+            Supply::Begun { first, rest } => first.is_empty() && rest.is_end_stream(),
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Source<B> {
+    /// `body` up to `max` bytes.
+    pub(crate) fn new(body: Option<B>, max: u64, capture: usize) -> Self {
+        let from = match body {
+            Some(body) if !body.is_end_stream() => Supply::Client(body),
+            _ => Supply::Nothing,
+        };
+        let ended = matches!(from, Supply::Nothing);
+        Self {
+            from,
+            max,
+            touched: false,
+            ended,
+            error: None,
+            bytes: 0,
+            capture: Capture::new(capture),
+            progress: 0,
+        }
+    }
+
+    /// Whether a further attempt would send the same bytes.
+    pub(crate) fn is_whole(&self) -> bool {
+        match self.from {
+            Supply::Nothing | Supply::Held { .. } => true,
+            Supply::Client(_) | Supply::Begun { .. } => !self.touched,
+        }
+    }
+
+    /// Whether all of it has been handed over.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Makes a held body ready to be sent once more.
+    pub(crate) fn rewind(&mut self) {
+        if let Supply::Held { at_end, .. } = &mut self.from {
+            *at_end = false;
+            self.ended = false;
+            self.bytes = 0;
+            self.capture.restart();
+        }
+    }
+
+    /// Why it ended early.
+    pub(crate) fn failure(&self) -> Option<OriginFailure> {
+        self.error.map(|error| match error {
+            UploadError::TooLarge => OriginFailure::BodyTooLarge,
+            UploadError::Client => OriginFailure::ClientBody,
+        })
+    }
+
+    /// Whether it says itself that it is too large.
+    pub(crate) fn is_too_large(&self) -> bool {
+        match &self.from {
+            Supply::Client(body) => body.size_hint().lower() > self.max,
+            _ => false,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        if let Some(error) = self.error {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let frame = match &mut self.from {
+            Supply::Nothing => None,
+            Supply::Held { all, at_end } => {
+                let first = !std::mem::replace(at_end, true) && !all.is_empty();
+                first.then(|| Frame::data(all.clone()))
+            }
+            Supply::Client(body) => {
+                self.touched = true;
+                match ready!(Pin::new(body).poll_frame(cx)) {
+                    None => None,
+                    Some(Ok(frame)) => Some(frame),
+                    Some(Err(_)) => return self.fail(UploadError::Client),
+                }
+            }
+            Supply::Begun { first, rest } => {
+                self.touched = true;
+                if first.is_empty() {
+                    match ready!(Pin::new(rest).poll_frame(cx)) {
+                        None => None,
+                        Some(Ok(frame)) => Some(frame),
+                        Some(Err(_)) => return self.fail(UploadError::Client),
+                    }
+                } else {
+                    Some(Frame::data(first.remove(0)))
+                }
+            }
+        };
+        let Some(frame) = frame else {
+            self.ended = true;
+            return Poll::Ready(None);
+        };
+        self.progress = self.progress.wrapping_add(1);
+        if let Some(data) = frame.data_ref() {
+            self.bytes = self.bytes.saturating_add(data.len() as u64);
+            if self.bytes > self.max {
+                return self.fail(UploadError::TooLarge);
+            }
+            self.capture.push(data);
+        }
+        // A reader that knows the length may never ask for the end.
+        self.ended = self.from.is_at_end();
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn fail(&mut self, error: UploadError) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        self.error = Some(error);
+        Poll::Ready(Some(Err(error)))
+    }
+
+    /// Reads ahead up to `max` bytes. Returns the body if all of it is there, none if it is longer.
+    pub(crate) async fn hold(source: &Shared<Self>, max: usize) -> Result<Option<Bytes>, OriginFailure> {
+        let (mut body, limit) = {
+            let mut source = source.borrow_mut();
+            match std::mem::replace(&mut source.from, Supply::Nothing) {
+                Supply::Client(body) => (body, source.max),
+                other => {
+                    source.from = other;
+                    return Ok(Some(Bytes::new()));
+                }
+            }
+        };
+        let mut first: Vec<Bytes> = Vec::new();
+        let mut held: usize = 0;
+        loop {
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+            let Some(frame) = frame else { break };
+            let Ok(frame) = frame else { return Err(OriginFailure::ClientBody) };
+            // A signature covers data alone: trailers of a held body are dropped with it.
+            let Ok(data) = frame.into_data() else { continue };
+            held = held.saturating_add(data.len());
+            first.push(data);
+            if held as u64 > limit {
+                return Err(OriginFailure::BodyTooLarge);
+            }
+            if held > max {
+                source.borrow_mut().from = Supply::Begun { first, rest: body };
+                return Ok(None);
+            }
+        }
+        let all = match <[Bytes; 1]>::try_from(first) {
+            Ok([one]) => one,
+            Err(many) => many.concat().into(),
+        };
+        source.borrow_mut().from = Supply::Held { all: all.clone(), at_end: false };
+        Ok(Some(all))
+    }
+}
+
+impl<B> Upload<B> {
+    pub(crate) fn new(source: &Shared<Source<B>>) -> Self {
+        Self { source: Rc::clone(source) }
+    }
+}
+
+impl<B> std::fmt::Debug for Upload<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upload").finish_non_exhaustive()
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Upload<B> {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        self.source.borrow_mut().poll(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.borrow().from.is_at_end()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source.borrow().from {
+            Supply::Nothing => SizeHint::with_exact(0),
+            Supply::Held { all, .. } => SizeHint::with_exact(all.len() as u64),
+            Supply::Client(body) => body.size_hint(),
+            Supply::Begun { first, rest } => {
+                let held: u64 = first.iter().map(|chunk| chunk.len() as u64).sum();
+                let rest = rest.size_hint();
+                let mut hint = SizeHint::new();
+                hint.set_lower(held.saturating_add(rest.lower()));
+                if let Some(upper) = rest.upper() {
+                    hint.set_upper(held.saturating_add(upper));
+                }
+                hint
+            }
+        }
+    }
+}
