@@ -25,6 +25,8 @@ pub struct Flow {
     pub spends: Vec<NamedSpend>,
     /// What the cache said, if it was asked.
     pub cache: Option<CacheStatus>,
+    /// Parameters of `Cache-Status` in place of the usual ones: `hit; ttl=30`, `fwd=miss; stored` (RFC 9211 §2).
+    pub cache_detail: Option<String>,
     /// What goes to the origin: target and fields, before the common edits of contract section 6.
     pub outgoing: Outgoing,
     /// What happened so far.
@@ -98,6 +100,7 @@ impl Flow {
             identity: None,
             spends: Vec::new(),
             cache: None,
+            cache_detail: None,
             outgoing: Outgoing::default(),
             events: Vec::new(),
             writes: Vec::new(),

@@ -10,7 +10,7 @@ use crate::{
     facts::Facts,
     flow::Flow,
     plugin::{Answers, Judge, Plan, Plugin, Registry, Ruling},
-    plugins::{self, arrival::Arrival},
+    plugins::{self, arrival::Arrival, departure::Departure, routes::RouteKind},
     refusal::Refusal,
     report::Report,
     request::RequestHead,
@@ -23,6 +23,7 @@ pub struct Gateway {
     pub(crate) document: Document,
     pub(crate) registry: Registry,
     pub(crate) arrival: Arrival,
+    pub(crate) departure: Departure,
 }
 
 /// Why a document does not compile although each of its values is valid.
@@ -49,6 +50,12 @@ pub enum CompileError {
         pattern: String,
         /// Why.
         reason: String,
+    },
+    /// An origin whose URL cannot stand in a request.
+    #[error("origin `{name}`: its URL cannot stand in a request; write `http://host:port`")]
+    Origin {
+        /// Its name.
+        name: String,
     },
 }
 
@@ -85,7 +92,8 @@ impl Gateway {
     pub fn with_plugins(document: Document, plugins: Vec<Arc<dyn Plugin>>) -> Result<Self, CompileError> {
         let registry = Registry::new(plugins, &document)?;
         let arrival = Arrival::compile(&document)?;
-        Ok(Self { document, registry, arrival })
+        let departure = Departure::compile(&document)?;
+        Ok(Self { document, registry, arrival, departure })
     }
 
     /// The document it was compiled from.
@@ -136,9 +144,13 @@ impl Gateway {
     }
 
     pub(crate) fn refuse(&self, flow: Box<Flow>, refusal: Refusal) -> Verdict {
+        Verdict::Reply(self.refused(flow, refusal))
+    }
+
+    pub(crate) fn refused(&self, flow: Box<Flow>, refusal: Refusal) -> Reply {
         let reason = refusal.reason;
         let answer = refusal.render(&flow.request.id, flow.request.wants_problem);
-        self.reply(flow, answer, Some(reason))
+        self.conclude(flow, answer, Some(reason))
     }
 
     fn reply(&self, flow: Box<Flow>, answer: Answer, refused: Option<&'static str>) -> Verdict {
@@ -152,7 +164,8 @@ impl Gateway {
         mut answer: Answer,
         refused: Option<&'static str>,
     ) -> Reply {
-        plugins::departure::dress(&self.document, &flow, answer.status, &mut answer.headers);
+        let own = refused.is_some() || flow.request.route.kind == RouteKind::Own;
+        plugins::departure::dress(&self.departure, &flow, own, &mut answer.headers);
         let status = answer.status;
         Reply { answer, closing: Closing { flow, status, refused } }
     }

@@ -28,6 +28,7 @@ pub mod event;
 pub mod facts;
 pub mod flow;
 pub mod gateway;
+mod http;
 pub mod keys;
 pub mod origins;
 pub mod outcome;

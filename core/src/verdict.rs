@@ -1,11 +1,11 @@
 //! What is to be done with a request: [`Answer`] it, or [`Forward`] it and [`Seal`] the response. Data for the driver; the reasons
 //! were the plugins'.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 
-use crate::{flow::Flow, origins::OriginId, outcome::Outcome, report::Report};
+use crate::{flow::Flow, gateway::Gateway, origins::OriginId, outcome::Outcome, report::Report};
 
 /// The decision.
 pub enum Verdict {
@@ -57,11 +57,14 @@ pub struct Closing {
 
 /// A request to an origin.
 pub struct Forward {
+    pub(crate) gateway: Arc<Gateway>,
     pub(crate) flow: Box<Flow>,
     /// Fields to send, complete but for `Host` and the signature.
     pub headers: HeaderMap,
     /// Absolute target for each origin to try, best first; never empty.
     pub attempts: Vec<Attempt>,
+    /// How many of them may be reached, the first included; see `may_retry`.
+    pub max_reached: usize,
     /// Ms until response headers, for each attempt.
     pub timeout_ms: u64,
     /// Ms the response's body may be silent.

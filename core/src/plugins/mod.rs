@@ -7,6 +7,7 @@ use crate::{config::Document, gateway::CompileError, plugin::Plugin};
 
 pub mod arrival;
 pub mod auth;
+pub mod cors;
 pub mod departure;
 pub mod health;
 pub mod routes;
@@ -16,8 +17,7 @@ pub mod routes;
 /// # Errors
 /// A part of the document that does not compile.
 pub fn builtin(document: &Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError> {
-    let _ = document;
-    Ok(Vec::new())
+    Ok(alloc::vec![Arc::new(cors::Cors::new(document)) as Arc<dyn Plugin>])
 }
 
 /// Lower-case hex.

@@ -1,8 +1,18 @@
-//! What the gateway knows about paths: the built-in rules of contract section 4 and the document's `[[routes]]`.
+//! What the gateway knows about paths: the built-in rules of contract section 4 ([`builtin`]) and the document's
+//! `[[routes]]`, compiled into one [`Table`].
 
 use alloc::string::String;
 
 use crate::config::{RouteAuth, RouteCache, RouteLimit};
+
+mod builtin;
+mod pattern;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use pattern::Pattern;
+pub(crate) use table::Table;
 
 /// One compiled rule.
 #[derive(Clone, Debug, PartialEq)]

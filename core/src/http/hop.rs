@@ -1,0 +1,59 @@
+//! Fields that belong to one connection only (RFC 9110 §7.6.1), and the one request that keeps them: the WebSocket
+//! upgrade (RFC 6455 §4.1).
+
+use alloc::vec::Vec;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
+
+use super::{list, names};
+
+/// Whether this asks for a WebSocket.
+pub(crate) fn is_upgrade(method: &Method, version: Version, headers: &HeaderMap) -> bool {
+    method == Method::GET
+        && version == Version::HTTP_11
+        && list::members(headers, &header::CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"))
+        && list::members(headers, &header::UPGRADE).any(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+}
+
+/// Removes them, those named in `Connection` included.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = list::members(headers, &header::CONNECTION)
+            .filter_map(|option| HeaderName::try_from(option).ok())
+            // INVARIANT: what frames or addresses a message is never an option of a connection; a peer that
+            // says so wants the next hop to read another message than we did.
+            .filter(|name| !MESSAGE.contains(name))
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in &CONNECTION_BOUND {
+        headers.remove(name);
+    }
+}
+
+/// Sets the two fields that an upgrade is made of.
+pub(crate) fn upgrade(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// Whether the sender reads trailers (RFC 9110 §10.1.4).
+pub(crate) fn accepts_trailers(headers: &HeaderMap) -> bool {
+    list::members(headers, &header::TE).any(|coding| coding.eq_ignore_ascii_case("trailers"))
+}
+
+const CONNECTION_BOUND: [HeaderName; 9] = [
+    header::CONNECTION,
+    names::KEEP_ALIVE,
+    names::PROXY_CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
+];
+
+const MESSAGE: [HeaderName; 4] =
+    [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING, header::HOST];

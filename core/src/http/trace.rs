@@ -1,0 +1,120 @@
+//! W3C Trace Context: reading, continuing and writing `traceparent`, and whether `tracestate` may travel along.
+
+use alloc::{format, string::String, vec::Vec};
+use http::HeaderMap;
+
+use super::{list, names};
+use crate::{facts::Entropy, plugins::hex, request::TraceContext};
+
+/// Continues the caller's trace where there is exactly one valid `traceparent` (§3.2.2), else starts one.
+/// `sampled` is the flag of a new trace.
+pub(crate) fn context(headers: &HeaderMap, entropy: &Entropy, sampled: bool) -> TraceContext {
+    let span_id = nonzero(entropy.span);
+    let mut lines = headers.get_all(names::TRACEPARENT).iter();
+    let only = match (lines.next(), lines.next()) {
+        (Some(line), None) => line.to_str().ok(),
+        _ => None,
+    };
+    match only.and_then(parse) {
+        Some((trace_id, parent_id, flags)) => TraceContext { trace_id, parent_id, span_id, flags },
+        None => TraceContext {
+            trace_id: nonzero(entropy.trace),
+            parent_id: [0; 8],
+            span_id,
+            flags: u8::from(sampled),
+        },
+    }
+}
+
+/// The field for the next hop: our span is its parent.
+pub(crate) fn traceparent(trace: &TraceContext) -> String {
+    format!("00-{}-{}-{:02x}", hex(&trace.trace_id), hex(&trace.span_id), trace.flags)
+}
+
+fn parse(text: &str) -> Option<([u8; 16], [u8; 8], u8)> {
+    let text = text.trim_matches([' ', '\t']);
+    let mut parts = text.splitn(5, '-');
+    let [version] = bytes(parts.next()?)?;
+    let trace_id: [u8; 16] = bytes(parts.next()?)?;
+    let parent_id: [u8; 8] = bytes(parts.next()?)?;
+    let [flags] = bytes(parts.next()?)?;
+    // Only versions that are not known yet may say more (§4.3).
+    let valid = version != 0xff && (version != 0 || parts.next().is_none());
+    let nonzero = trace_id != [0; 16] && parent_id != [0; 8];
+    (valid && nonzero).then_some((trace_id, parent_id, flags & SAMPLED))
+}
+
+/// Exactly so many bytes of lower-case hex.
+fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if text.len() != N * 2 || !text.bytes().all(lower) {
+        return None;
+    }
+    let mut out = [0; N];
+    let mut digits =
+        text.chars().filter_map(|char| char.to_digit(16)).filter_map(|value| u8::try_from(value).ok());
+    for byte in &mut out {
+        *byte = digits.next()? << 4 | digits.next()?;
+    }
+    Some(out)
+}
+
+/// An all-zero id is invalid (§3.2.2.3), whatever the dice say.
+fn nonzero<const N: usize>(mut id: [u8; N]) -> [u8; N] {
+    if id == [0; N]
+        && let Some(last) = id.last_mut()
+    {
+        *last = 1;
+    }
+    id
+}
+
+/// The caller's `tracestate`, joined, where it is well-formed (§3.3.1); one bad member spoils all.
+pub(crate) fn tracestate(headers: &HeaderMap) -> Option<String> {
+    let mut members: Vec<&str> = Vec::new();
+    for line in headers.get_all(names::TRACESTATE) {
+        for member in line.to_str().ok()?.split(',') {
+            let member = member.trim_matches([' ', '\t']);
+            if member.is_empty() {
+                continue;
+            }
+            let (key, value) = member.split_once('=')?;
+            let twice =
+                members.iter().any(|other| other.split_once('=').is_some_and(|(have, _)| have == key));
+            if twice || members.len() == MAX_MEMBERS || !is_key(key) || !is_value(value) {
+                return None;
+            }
+            members.push(member);
+        }
+    }
+    (!members.is_empty()).then(|| members.join(","))
+}
+
+fn is_key(key: &str) -> bool {
+    let part = |text: &str, max: usize, digit_first: bool| {
+        let first = |byte: u8| byte.is_ascii_lowercase() || (digit_first && byte.is_ascii_digit());
+        let rest = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/".contains(&byte);
+        text.len() <= max && text.bytes().next().is_some_and(first) && text.bytes().all(rest)
+    };
+    match key.split_once('@') {
+        Some((tenant, system)) => part(tenant, 241, true) && part(system, 14, false),
+        None => part(key, 256, true),
+    }
+}
+
+fn is_value(value: &str) -> bool {
+    let char = |byte: u8| (0x20..=0x7e).contains(&byte) && byte != b',' && byte != b'=';
+    (1..=256).contains(&value.len()) && !value.ends_with(' ') && value.bytes().all(char)
+}
+
+/// How often `name` stands as a received-by pseudonym in `Via` (RFC 9110 §7.6.3).
+pub(crate) fn passages(headers: &HeaderMap, name: &str) -> usize {
+    let ours = |member: &&str| {
+        let mut words = member.split([' ', '\t']).filter(|word| !word.is_empty());
+        words.nth(1).is_some_and(|by| by.split('(').next().unwrap_or_default().eq_ignore_ascii_case(name))
+    };
+    list::members(headers, &http::header::VIA).filter(ours).count()
+}
+
+const SAMPLED: u8 = 1;
+const MAX_MEMBERS: usize = 32;

@@ -1,0 +1,184 @@
+//! The first end of the pipeline: a head becomes a [`Request`], or a refusal. What may not pass at all is in
+//! [`checks`]; here is what the core works out from a head before any plugin runs.
+
+use alloc::{borrow::ToOwned, string::String, string::ToString, sync::Arc, vec::Vec};
+use core::net::IpAddr;
+use http::{HeaderMap, Method, header};
+use ipnet::IpNet;
+use uuid::Builder;
+
+use super::{
+    auth::Presented,
+    routes::{Route, RouteKind, Table},
+};
+use crate::{
+    config::{Document, Regions},
+    facts::Facts,
+    gateway::CompileError,
+    http::{forwarded, list, names, target, trace},
+    refusal::{ErrorCode, Refusal},
+    request::{Request, RequestHead},
+};
+
+mod checks;
+#[cfg(test)]
+mod tests;
+
+/// Compiled for a document.
+#[derive(Clone)]
+pub struct Arrival {
+    table: Table,
+    limits: checks::Limits,
+    trusted: Vec<IpNet>,
+    regions: Regions,
+    own_region: Option<String>,
+    name: String,
+    sample: bool,
+}
+
+impl Arrival {
+    /// Compiles routes, proxies, names.
+    ///
+    /// # Errors
+    /// A route pattern that does not compile.
+    pub fn compile(document: &Document) -> Result<Self, CompileError> {
+        Ok(Self {
+            table: Table::compile(document)?,
+            limits: checks::Limits {
+                head_bytes: document.server.max_header_bytes,
+                body_bytes: document.server.max_body_bytes,
+            },
+            trusted: document.server.trusted_proxies.clone(),
+            regions: document.regions.clone(),
+            own_region: document.identity.region.clone(),
+            name: document.identity.name.clone(),
+            sample: document.otel.enabled,
+        })
+    }
+
+    /// Reads a head. A request is always made, so that a refusal has an id, a route label and a trace.
+    ///
+    /// A shell whose platform keeps `Host` elsewhere puts it into the head first: a head of HTTP/1.1 without it is
+    /// refused, as RFC 9112 §3.2 wants.
+    pub fn read(&self, head: RequestHead, facts: Facts) -> (Request, Option<Refusal>) {
+        let (place, refusal) = match self.place(&head) {
+            Ok(place) => (place, None),
+            Err(refusal) => (Place::unknown(self.table.other()), Some(refusal)),
+        };
+        let refusal = checks::framing(&head, &self.limits)
+            .or(refusal)
+            .or_else(|| checks::method(&head, &facts))
+            .or_else(|| checks::passages(&head.headers, &self.name));
+        let via_trusted_proxy =
+            facts.hints.client.is_none() && forwarded::is_trusted(facts.peer.ip, &self.trusted);
+        let client = self.chain(&head.headers, &facts).last().copied().unwrap_or(facts.peer.ip);
+        let request = Request {
+            region: self.region(&head.headers, &facts, via_trusted_proxy),
+            id: request_id(&head.headers, &facts),
+            trace: trace::context(&head.headers, &facts.entropy, self.sample),
+            presented: Presented::default(),
+            wants_problem: wants_problem(&head.headers),
+            route: place.route,
+            worker_id: place.worker_id,
+            job_id: place.job_id,
+            client,
+            via_trusted_proxy,
+            head,
+            facts,
+        };
+        (request, refusal)
+    }
+
+    /// The verified addresses from the peer to the client; never empty.
+    pub(crate) fn chain(&self, headers: &HeaderMap, facts: &Facts) -> Vec<IpAddr> {
+        match facts.hints.client {
+            Some(client) => alloc::vec![client.to_canonical()],
+            None => forwarded::chain(headers, facts.peer.ip.to_canonical(), &self.trusted),
+        }
+    }
+
+    fn place(&self, head: &RequestHead) -> Result<Place, Refusal> {
+        let bad = |message: &'static str| Refusal::new(ErrorCode::BadRequest, "path", message);
+        let path = target::read(&head.uri).map_err(bad)?;
+        let found = self.table.find(&head.method, &path).map_err(bad)?;
+        let id = found.id.map(target::canonical_id).transpose().map_err(bad)?;
+        let is_job =
+            matches!(found.route.kind, RouteKind::JobRead | RouteKind::JobCancel | RouteKind::JobDirect);
+        let (job_id, worker_id) = if is_job { (id, None) } else { (None, id) };
+        let mut route = found.route;
+        if route.kind == RouteKind::JobSubmitSync {
+            // The client says how long the origin will take; the gateway waits a little longer.
+            Arc::make_mut(&mut route).timeout_ms = sync_timeout_ms(head.uri.query());
+        }
+        Ok(Place { route, worker_id, job_id })
+    }
+
+    fn region(&self, headers: &HeaderMap, facts: &Facts, trusted: bool) -> Option<String> {
+        let canonical = |name: &str| self.regions.aliases.get(&name.trim().to_ascii_lowercase()).cloned();
+        let hinted = facts.hints.region.as_deref().and_then(canonical);
+        let told = || {
+            let fields = REGION_FIELDS.iter().filter(|_| trusted);
+            fields.filter_map(|name| headers.get(*name)?.to_str().ok()).find_map(canonical)
+        };
+        hinted.or_else(told).or_else(|| self.own_region.clone())
+    }
+}
+
+struct Place {
+    route: Arc<Route>,
+    worker_id: Option<String>,
+    job_id: Option<String>,
+}
+
+impl Place {
+    fn unknown(route: Arc<Route>) -> Self {
+        Self { route, worker_id: None, job_id: None }
+    }
+}
+
+/// The client's id where it is one field of 1–128 visible ASCII characters, else a new UUIDv7 (RFC 9562 §5.7).
+fn request_id(headers: &HeaderMap, facts: &Facts) -> String {
+    let mut values = headers.get_all(names::X_REQUEST_ID).iter();
+    if let (Some(value), None) = (values.next(), values.next())
+        && let Ok(text) = value.to_str()
+        && (1..=128).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        return text.to_owned();
+    }
+    let random = facts.entropy.request.first_chunk().copied().unwrap_or_default();
+    Builder::from_unix_timestamp_millis(facts.now_ms, &random).into_uuid().hyphenated().to_string()
+}
+
+/// Whether `Accept` names RFC 9457's type, with a weight that is not zero.
+fn wants_problem(headers: &HeaderMap) -> bool {
+    list::members(headers, &header::ACCEPT).any(|range| {
+        let mut parts = list::split(range, ';');
+        let named = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/problem+json"));
+        let zero = |part: &str| {
+            part.split_once('=').is_some_and(|(name, weight)| {
+                name.eq_ignore_ascii_case("q")
+                    && weight.trim_start_matches('0').trim_matches(['.', '0']).is_empty()
+            })
+        };
+        named && !parts.any(zero)
+    })
+}
+
+/// `timeout` of the query in seconds (default 60, at most 600) and 10 s more.
+fn sync_timeout_ms(query: Option<&str>) -> u64 {
+    let pairs = query.unwrap_or_default().split('&');
+    let value = pairs.filter_map(|pair| pair.strip_prefix("timeout=")).next_back();
+    let seconds = value.and_then(|text| text.parse::<u64>().ok()).unwrap_or(60).min(600);
+    seconds.saturating_add(10).saturating_mul(1000)
+}
+
+/// Whether this is a browser's question before a cross-origin request (Fetch standard, CORS-preflight fetch).
+pub(crate) fn is_preflight(head: &RequestHead) -> bool {
+    head.method == Method::OPTIONS
+        && head.headers.contains_key(header::ORIGIN)
+        && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Where a trusted proxy may say the client's region, most explicit first.
+const REGION_FIELDS: [&str; 3] = ["x-region", "x-client-region", "cf-ipcountry"];

@@ -1,0 +1,201 @@
+//! The request to the origin: target, fields, and what the driver may do with it.
+
+use alloc::{
+    boxed::Box,
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+use core::mem;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery};
+
+use super::{VERSION, dress::set};
+use crate::{
+    flow::Flow,
+    gateway::Gateway,
+    http::{forwarded, hop, names, trace},
+    origins::OriginId,
+    refusal::{ErrorCode, Refusal},
+    request::Request,
+    verdict::{Attempt, Forward, RequestBody, Verdict},
+};
+
+/// Makes the request to the origin.
+pub(crate) fn forward(gateway: &Arc<Gateway>, mut flow: Box<Flow>) -> Verdict {
+    let document = gateway.document();
+    let request = &flow.request;
+    let upgrade = hop::is_upgrade(&request.head.method, request.head.version, &request.head.headers);
+    let mut headers = fields(gateway, request, upgrade);
+    let outgoing = mem::take(&mut flow.outgoing);
+    for name in &outgoing.remove {
+        headers.remove(name);
+    }
+    for (name, value) in &outgoing.set {
+        headers.insert(name.clone(), value.clone());
+    }
+
+    let path = path_and_query(&flow.request, outgoing.path_and_query.as_deref());
+    let mut attempts = attempts(gateway, &outgoing.origins, path.as_ref());
+    let signing = document.upstream.signing_secret.clone().filter(|_| !upgrade);
+    if signing.is_some()
+        && let Some(signed) = attempts.first().map(|attempt: &Attempt| attempt.uri.path().to_string())
+    {
+        // One signature is over one path: an origin under another prefix could not verify it.
+        attempts.retain(|attempt| attempt.uri.path() == signed);
+    }
+    if attempts.is_empty() {
+        let refusal =
+            Refusal::new(ErrorCode::BadGateway, "no_origin", "no origin can be asked for this path");
+        return gateway.refuse(flow, refusal);
+    }
+    let body = match (outgoing.body, &signing) {
+        (RequestBody::Stream, Some(_)) => {
+            RequestBody::Buffer { max: usize::try_from(document.upstream.buffer_bytes).unwrap_or(usize::MAX) }
+        }
+        (body, _) => body,
+    };
+    let retries = usize::try_from(flow.request.route.retries).unwrap_or(usize::MAX);
+    let capture_request = outgoing.capture_request;
+    // Hooks of later steps go on reading and raising what is wanted.
+    flow.outgoing = outgoing;
+    Verdict::Forward(Forward {
+        gateway: Arc::clone(gateway),
+        headers,
+        attempts,
+        max_reached: retries.saturating_add(1),
+        timeout_ms: flow.request.route.timeout_ms,
+        idle_timeout_ms: document.upstream.stream_idle_timeout_ms,
+        body,
+        max_body_bytes: document.server.max_body_bytes,
+        may_retry: is_idempotent(&flow.request.head.method) && !upgrade && retries > 0,
+        upgrade,
+        capture_request,
+        signing,
+        flow,
+    })
+}
+
+/// The client's fields without those of its connection and those that only the gateway may write, with the
+/// gateway's own (contract section 6).
+fn fields(gateway: &Gateway, request: &Request, upgrade: bool) -> HeaderMap {
+    let head = &request.head;
+    let mut headers = head.headers.clone();
+    let trailers = hop::accepts_trailers(&headers);
+    hop::strip(&mut headers);
+    let spoofs: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name)).cloned().collect();
+    for name in spoofs {
+        headers.remove(name);
+    }
+    if upgrade {
+        hop::upgrade(&mut headers);
+    }
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    join_cookies(&mut headers);
+    provenance(gateway, request, &mut headers);
+    headers.append(header::VIA, gateway.departure.via.clone());
+    headers.insert(names::X_GATEWAY_VERSION, VERSION);
+    set(&mut headers, names::X_REQUEST_ID, &request.id);
+    set(&mut headers, names::TRACEPARENT, &trace::traceparent(&request.trace));
+    // A state without the trace that it belongs to means nothing (Trace Context §3.3).
+    let state = (request.trace.parent_id != [0; 8]).then(|| trace::tracestate(&head.headers)).flatten();
+    headers.remove(names::TRACESTATE);
+    if let Some(state) = state {
+        set(&mut headers, names::TRACESTATE, &state);
+    }
+    headers
+}
+
+/// Who asked, over what, for which host: rebuilt from what was verified, never passed on.
+fn provenance(gateway: &Gateway, request: &Request, headers: &mut HeaderMap) {
+    let head = &request.head;
+    let trusted = |name: HeaderName| head.headers.get(name).filter(|_| request.via_trusted_proxy);
+    let proto = trusted(names::X_FORWARDED_PROTO).and_then(|value| match value.as_bytes() {
+        b"https" => Some("https"),
+        b"http" => Some("http"),
+        _ => None,
+    });
+    let proto = proto.unwrap_or(if request.facts.peer.tls { "https" } else { "http" });
+    let own_host = || head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = trusted(names::X_FORWARDED_HOST)
+        .and_then(|host| host.to_str().ok())
+        .filter(|host| host.parse::<http::uri::Authority>().is_ok())
+        .or_else(own_host)
+        .or_else(|| head.uri.authority().map(http::uri::Authority::as_str));
+
+    let chain = gateway.arrival.chain(&head.headers, &request.facts);
+    let (mut listed, mut tagged) = (String::new(), String::new());
+    for (place, ip) in chain.iter().rev().enumerate() {
+        if place > 0 {
+            listed.push_str(", ");
+            tagged.push_str(", ");
+        }
+        listed.push_str(&ip.to_string());
+        tagged.push_str(&format!("for={}", forwarded::node(*ip)));
+        if place == 0 {
+            if let Some(host) = host {
+                tagged.push_str(&format!(";host={}", super::quoted(host)));
+            }
+            tagged.push_str(&format!(";proto={proto}"));
+        }
+    }
+    set(headers, names::X_FORWARDED_FOR, &listed);
+    set(headers, header::FORWARDED, &tagged);
+    headers.insert(names::X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+    if let Some(host) = host {
+        set(headers, names::X_FORWARDED_HOST, host);
+    }
+}
+
+/// Fields that an origin may believe because a gateway writes them, and two that end here.
+fn is_ours(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    let prefixed = ["x-forwarded-", "x-gateway-", "x-signature"];
+    prefixed.iter().any(|prefix| text.starts_with(prefix))
+        || [header::HOST, header::EXPECT, header::FORWARDED, names::X_TIMESTAMP].contains(name)
+        || text == "x-real-ip"
+}
+
+/// HTTP/2 may split `Cookie`; HTTP/1.1 may not (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(value) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, value);
+    }
+}
+
+/// The plugin's target, else the route's own path at the origin, else what came.
+fn path_and_query(request: &Request, chosen: Option<&str>) -> Option<PathAndQuery> {
+    if let Some(chosen) = chosen {
+        return chosen.parse().ok();
+    }
+    let uri = &request.head.uri;
+    let Some(path) = &request.route.origin_path else { return uri.path_and_query().cloned() };
+    match uri.query() {
+        Some(query) => format!("{path}?{query}").parse().ok(),
+        None => path.parse().ok(),
+    }
+}
+
+/// All origins in the router's order, or in the document's where no router chose.
+fn attempts(gateway: &Gateway, chosen: &[OriginId], path: Option<&PathAndQuery>) -> Vec<Attempt> {
+    let targets = &gateway.departure.targets;
+    let attempt = |origin: OriginId| {
+        let uri = targets.get(origin.0)?.uri(path?)?;
+        Some(Attempt { origin, uri })
+    };
+    if chosen.is_empty() {
+        return (0..targets.len()).map(OriginId).filter_map(attempt).collect();
+    }
+    chosen.iter().copied().filter_map(attempt).collect()
+}
+
+/// RFC 9110 §9.2.2.
+fn is_idempotent(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE].contains(method)
+}
