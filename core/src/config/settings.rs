@@ -1,0 +1,286 @@
+//! The table of everything that is one value: its variable, its key in the file, what it accepts, its default
+//! with the reason, and the sentence that explains it. Reading, `Default`, `acip-gateway check`,
+//! `docs/configuration.md` and the JSON Schema all come from this table, so a knob is written once.
+//! Lists and tables of the file (`[[routes]]`, …) are in `sections.rs`.
+
+use alloc::{borrow::ToOwned, vec, vec::Vec};
+use core::{
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU32,
+};
+use http::Method;
+use serde_json::Value;
+
+use super::{
+    kind::Form::*,
+    kind::Kind,
+    kind::Kind::*,
+    knob::{Flaw, Knob},
+    model::*,
+};
+
+/// One knob.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Name of the environment variable.
+    pub env: &'static str,
+    /// Dotted key in the file.
+    pub key: &'static str,
+    /// What it accepts.
+    pub kind: Kind,
+    /// Never shown.
+    pub secret: bool,
+    /// What it does, with its unit.
+    pub doc: &'static str,
+    /// Why the default is what it is.
+    pub why: &'static str,
+    /// Parses the parts (one, unless the kind is a list) into its place.
+    pub(super) set: fn(&mut Document, &[&str], Kind) -> Result<(), Flaw>,
+    /// Its value in a document, in clear: callers mask.
+    pub(super) show: fn(&Document) -> Value,
+}
+
+macro_rules! secrecy {
+    () => {
+        false
+    };
+    (secret) => {
+        true
+    };
+}
+
+/// Writes `Default` for each section and the rows for its fields.
+macro_rules! settings {
+    ($($(#[$section_doc:meta])* [$section:ident] $Section:ident {
+        $($field:ident = $default:expr, $env:literal, $kind:expr $(, $secret:ident)?; $doc:literal; $why:literal;)+
+    })+) => {
+        $(impl Default for $Section {
+            fn default() -> Self {
+                Self { $($field: $default),+ }
+            }
+        })+
+
+        /// Every knob that lives in a section, in the order of the documentation.
+        pub(super) const IN_SECTIONS: &[Setting] = &[$($(Setting {
+            env: $env,
+            key: concat!(stringify!($section), ".", stringify!($field)),
+            kind: $kind,
+            secret: secrecy!($($secret)?),
+            doc: $doc,
+            why: $why,
+            set: |document, parts, kind| {
+                document.$section.$field = Knob::read(parts, kind)?;
+                Ok(())
+            },
+            show: |document| Knob::show(&document.$section.$field),
+        },)+)+];
+    };
+}
+
+/// Not zero: a literal of this file.
+const fn count(n: u32) -> NonZeroU32 {
+    match NonZeroU32::new(n) {
+        Some(n) => n,
+        None => NonZeroU32::MIN,
+    }
+}
+
+settings! {
+    [server] Server {
+        host = IpAddr::V4(Ipv4Addr::UNSPECIFIED), "GATEWAY_HOST", Text(Address);
+            "Address to listen on.";
+            "Containers are reached from outside their own network.";
+        port = 3000, "GATEWAY_PORT", Number { min: 0, max: 65_535 };
+            "Port to listen on; 0 lets the system choose.";
+            "The old gateway's port.";
+        threads = None, "GATEWAY_THREADS", Number { min: 1, max: 1024 };
+            "Runtime threads; unset: one per core.";
+            "Each thread runs its own event loop, so more than the cores only adds switching.";
+        tls_cert = None, "TLS_CERT", Text(File);
+            "Path of a PEM file with the certificate chain. Goes with `TLS_KEY`.";
+            "Most deployments end TLS in front of the gateway.";
+        tls_key = None, "TLS_KEY", Text(File);
+            "Path of a PEM file with the private key. Goes with `TLS_CERT`.";
+            "Most deployments end TLS in front of the gateway.";
+        shutdown_grace_ms = 30_000, "SHUTDOWN_GRACE_MS", Number { min: 0, max: 3_600_000 };
+            "Milliseconds that requests and streams may take to finish after SIGTERM.";
+            "The same as Kubernetes' own grace period.";
+        max_body_bytes = 104_857_600, "MAX_BODY_BYTES", Number { min: 1, max: 1 << 40 };
+            "Request bodies larger than this many bytes are refused with 413, and the upload stops.";
+            "Fits an hour of compressed speech or a batch of images, and bounds a stranger's upload.";
+        max_header_bytes = 65_536, "MAX_HEADER_BYTES", Number { min: 8192, max: 1_048_576 };
+            "Request heads larger than this many bytes are refused with 431.";
+            "Room for several large cookies and tokens; common servers take 8 to 32 KiB.";
+        max_connections = 10_000, "MAX_CONNECTIONS", Number { min: 1, max: 1_000_000 };
+            "Client connections held at once; further ones wait in the kernel's queue.";
+            "Bounds memory; above the usual limit on open files of a small container is no use.";
+        trusted_proxies = Vec::new(), "TRUSTED_PROXIES", List(Network);
+            "Networks (CIDR) or addresses of proxies whose `X-Forwarded-For` and `Forwarded` are believed, walked \
+             right to left.";
+            "Anybody can write these headers: none is believed until its writer is named.";
+    }
+    [upstream] Upstream {
+        timeout_ms = 30_000, "FASTAPI_TIMEOUT", Number { min: 1, max: 3_600_000 };
+            "Milliseconds until an origin's response headers; past them the client gets 504.";
+            "The old gateway's value.";
+        stream_idle_timeout_ms = 60_000, "STREAM_IDLE_TIMEOUT", Number { min: 1, max: 86_400_000 };
+            "Milliseconds for which a response body may be silent before it is cut.";
+            "A model that loads its weights is silent for tens of seconds.";
+        signing_secret = None, "SIGNING_SECRET", Text(Plain), secret;
+            "Secret that signs forwarded requests (`X-Signature`, `X-Timestamp`); unset: no signing.";
+            "Only useful where the backend checks signatures.";
+        buffer_bytes = 1_048_576, "SIGNING_BUFFER_BYTES", Number { min: 0, max: 67_108_864 };
+            "Bodies up to this many bytes are held in memory to be signed; larger ones are sent unsigned with \
+             `X-Signature-Skipped: body`.";
+            "Prompts are far smaller; uploads stream.";
+    }
+    [store] StoreSettings {
+        url = None, "REDIS_URL", Text(StoreUrl), secret;
+            "The shared store: `redis://`, `rediss://`, `redis+unix://`, `redis-cluster://`, `rediss-cluster://`, \
+             `redis-sentinel://`, `rediss-sentinel://`, or `http(s)://` for a REST endpoint. Cluster and sentinel \
+             take several hosts separated by commas; sentinel ends with `/SERVICE` or `/SERVICE/DB`. Unset: a \
+             store inside the process.";
+            "One gateway needs no Redis; several that share limits do.";
+        password = None, "REDIS_PASSWORD", Text(Plain), secret;
+            "Password of the store, where it is not in the URL.";
+            "A Redis on a private network often has none.";
+        db = 0, "REDIS_DB", Number { min: 0, max: 65_535 };
+            "Number of the Redis database, where it is not in the URL.";
+            "Redis' own default; a cluster has no other.";
+        key_prefix = "gateway:".to_owned(), "REDIS_KEY_PREFIX", Text(KeyPrefix);
+            "Prefix of the gateway's own keys. Keys of the backend (`worker:…`, `queue:…`) never get it.";
+            "The backend's tools look for it.";
+        rest_token = None, "UPSTASH_REDIS_REST_TOKEN", Text(HeaderValue), secret;
+            "Token of the REST endpoint; `REDIS_REST_TOKEN` is the same.";
+            "Only REST endpoints want one.";
+        timeout_ms = 50, "REDIS_TIMEOUT", Number { min: 1, max: 60_000 };
+            "Milliseconds for a decision; past them the store counts as down. The edge builds default to 1000.";
+            "A healthy Redis nearby answers in one; an edge build may open a connection and cross an ocean first.";
+        on_error = OnStoreError::Local, "ON_STORE_ERROR", OneOf(OnStoreError::NAMES);
+            "What happens to limits while the store is down: `allow` does not enforce them, `deny` answers 503, \
+             `local` counts inside the process.";
+            "Neither an outage of the service nor an open door.";
+    }
+    [auth] Auth {
+        enabled = true, "AUTH_ENABLED", Flag;
+            "Whether credentials are checked.";
+            "The backend leaves doors open that the gateway closes.";
+        token_salt = "distributed-gpu-inference-v1".to_owned(), "AUTH_TOKEN_SALT", Text(Plain), secret;
+            "Salt of stored tokens; must be the backend's.";
+            "The backend's own default.";
+        api_keys = Vec::new(), "AUTH_API_KEYS", List(StaticKeys), secret;
+            "API keys, each `key` or `name:key`; the name is the tenant. A key without a name is called `key-N` \
+             after its place.";
+            "No key opens the gateway until somebody chooses one.";
+        worker_tokens = WorkerTokens::Learn, "AUTH_WORKER_TOKENS", OneOf(WorkerTokens::NAMES);
+            "What an unknown worker token may do: `learn` lets it pass where the backend checks it and remembers \
+             what the backend accepted, `strict` refuses it.";
+            "Workers that registered before the gateway came keep working.";
+        job_ownership = JobOwnership::Learned, "JOB_OWNERSHIP", OneOf(JobOwnership::NAMES);
+            "Who may read or cancel a job: with `learned` its tenant, or anybody if it is unknown; with `strict` \
+             only its tenant; with `off` anybody.";
+            "Jobs from before the gateway stay readable; another tenant's are not.";
+        admin_token = None, "ADMIN_TOKEN", Text(HeaderValue), secret;
+            "Token for the gateway's own admin endpoints and the backend's admin pages. Unset: writes are refused, \
+             and reads answered only to the same machine.";
+            "A default password is an open door.";
+        failures_per_minute = count(20), "AUTH_FAILURES_PER_MINUTE", Number { min: 1, max: 1_000_000 };
+            "Failed credentials per client address and minute; past them 429.";
+            "More than a person mistypes, far fewer than guessing needs.";
+    }
+    [rate_limit] RateLimit {
+        enabled = true, "RATE_LIMIT_ENABLED", Flag;
+            "Whether requests are limited.";
+            "GPUs are slow and dear: one client must not take them all.";
+        window_ms = 60_000, "RATE_LIMIT_WINDOW_MS", Number { min: 1, max: MAX_WINDOW_MS };
+            "Length of the window in milliseconds.";
+            "The old gateway's value.";
+        max_requests = 100, "RATE_LIMIT_MAX_REQUESTS", Number { min: 0, max: MAX_LIMIT };
+            "Requests per window and credential; 0 refuses everything. Polling a job and a worker's own calls have \
+             ten times as many.";
+            "The old gateway's value.";
+        algorithm = Algorithm::SlidingWindow, "RATE_LIMIT_ALGORITHM", OneOf(Algorithm::NAMES);
+            "How requests are counted: `sliding-window` (approximate, constant space), `sliding-log` (exact), \
+             `token-bucket` (allows a burst, refills evenly), `fixed-window`.";
+            "No burst at window borders, and two counters per client.";
+    }
+    [cache] Cache {
+        enabled = true, "CACHE_ENABLED", Flag;
+            "Whether responses are cached.";
+            "Only what the origin or a rule allows is ever stored.";
+        ttl_seconds = 60, "CACHE_TTL_SECONDS", Number { min: 0, max: 31_536_000 };
+            "Seconds for which a response stays fresh on routes that opt in, where the origin says nothing.";
+            "The old gateway's value.";
+        max_entries = 1000, "CACHE_MAX_SIZE", Number { min: 1, max: 10_000_000 };
+            "Entries in the embedded store; the oldest leave first.";
+            "The old gateway's value.";
+        max_body_bytes = 1_048_576, "CACHE_MAX_BODY_BYTES", Number { min: 1, max: 67_108_864 };
+            "Larger bodies are not stored.";
+            "Statistics and job results are smaller; images belong in an object store.";
+    }
+    [router] Router {
+        strategy = Strategy::RoundRobin, "ROUTER_STRATEGY", OneOf(Strategy::NAMES);
+            "Which origin gets a request: `round-robin`, `least-connections`, `region-affinity`, `weighted`, \
+             `p2c-ewma`, `consistent-hash`.";
+            "Needs no knowledge of the origins.";
+        health_check_interval_ms = 10_000, "ROUTER_HEALTH_CHECK_INTERVAL", Number { min: 50, max: 3_600_000 };
+            "Milliseconds between active checks of an origin; native only, the edge learns from answers.";
+            "The old gateway's value.";
+        health_check_path = "/health".to_owned(), "ROUTER_HEALTH_CHECK_PATH", Text(Path);
+            "Path that active checks ask.";
+            "Where the backend answers.";
+    }
+    [metrics] Metrics {
+        enabled = true, "METRICS_ENABLED", Flag;
+            "Whether metrics are served.";
+            "A gateway without numbers cannot be run.";
+        path = "/gateway/metrics".to_owned(), "METRICS_PATH", Text(Path);
+            "Path where metrics are served.";
+            "Under `/gateway/`, so that it hides no path of the backend.";
+    }
+    [otel] Otel {
+        enabled = false, "OTEL_ENABLED", Flag;
+            "Whether traces are exported.";
+            "Needs a collector.";
+        service_name = "acip-gpu-gateway".to_owned(), "OTEL_SERVICE_NAME", Text(Plain);
+            "Service name in traces.";
+            "The old gateway's value.";
+        otlp_endpoint = None, "OTEL_EXPORTER_OTLP_ENDPOINT", Text(HttpUrl);
+            "URL of an OTLP/HTTP collector.";
+            "Needs a collector.";
+        zipkin_endpoint = None, "OTEL_ZIPKIN_ENDPOINT", Text(HttpUrl);
+            "URL of a Zipkin v2 collector.";
+            "Needs a collector.";
+    }
+    [log] Log {
+        level = LogLevel::Info, "LOG_LEVEL", OneOf(LogLevel::NAMES);
+            "Least severe record that is written: `error`, `warn`, `info` (one record per request from here on), \
+             `debug`, `trace`.";
+            "One line per request is what operators expect of a gateway.";
+        format = None, "LOG_FORMAT", OneOf(LogFormat::NAMES);
+            "`json`, one object per line, or `pretty`; unset: `pretty` on a terminal, else `json`.";
+            "Machines read files, people read terminals.";
+    }
+    [cors] Cors {
+        origins = CorsOrigins::Any, "CORS_ORIGIN", List(BrowserOrigin);
+            "`*`, or the origins (`https://host[:port]`) from which browsers may call with credentials.";
+            "`*` never goes with credentials, so it gives away nothing.";
+        methods = vec![Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS],
+            "CORS_METHODS", List(HttpMethod);
+            "Methods that browsers may use from other origins.";
+            "Those of the backend.";
+    }
+    [identity] Identity {
+        name = "acip".to_owned(), "GATEWAY_NAME", Text(Token);
+            "The gateway's name in `Via`, `Cache-Status` and `Proxy-Status`: a token (RFC 9110 §5.6.2).";
+            "Short, and not a host name that would tell strangers about the network.";
+        region = None, "GATEWAY_REGION", Text(Region);
+            "This gateway's region, for region affinity where the client's is unknown.";
+            "Nobody but the operator knows it.";
+    }
+}
+
+/// Longest window of a limit in ms: 31 days. Longer counts belong in billing.
+pub(super) const MAX_WINDOW_MS: u64 = 2_678_400_000;
+/// Largest limit: leaves the script's arithmetic exact.
+pub(super) const MAX_LIMIT: u64 = 1_000_000_000;
