@@ -35,8 +35,9 @@ pub struct LimitSpec {
 
 /// When an operation of a batch applies. `record` is the index (in the batch) of an earlier [`Op::Record`].
 ///
-/// A record is *live* when it exists, its field `enabled` is not `0` and its `expires_at` (unix ms) is absent or in
-/// the future.
+/// A record is *live* when it exists, its field `enabled` is not `0` and its `expires_at` (unix ms) is absent, empty or in
+/// the future; one that is no number counts as past. A worker's record is live when its `hash` is not empty, too. A guard that
+/// refers to no earlier record of its sort never holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
     /// Always.
@@ -55,8 +56,14 @@ pub enum Guard {
 
 /// One operation. All times are unix milliseconds, all TTLs milliseconds.
 ///
-/// Spends of one batch are two-phased: if any applicable spend marked `together` is refused, none of the
-/// `together` spends is counted.
+/// Everything happens in order, but for the `together` spends: those whose guard holds are judged as a unit at the place of
+/// the last of them, each seeing what the ones before it would count, and none is counted if any is refused. `admitted` still tells of
+/// each limit alone; `remaining` and `reset_ms` are then those without the request. [`Op::SpendRecord`] is always
+/// `together`.
+///
+/// A limit of 0 refuses; a cost above the limit always does (`retry_after_ms` is then the window, for want of a
+/// better); a cost of 0 only looks. A key whose value is of another shape (another type, algorithm or
+/// window) is absent to reads, and starts anew for limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     /// The API key record `gateway:key:{H}`: [`Record::WIDTH`] cells.
@@ -84,7 +91,12 @@ pub enum Op {
     },
     /// Spends from every limit that a live record carries in its field `limits`, under `{prefix}{name}`, and
     /// its `daily_limit` (fixed window of 86 400 000 ms, name `daily`): [`Spend::WIDTH`] cells of the
-    /// tightest. `fallback` is spent from instead if the live record has no `limits` of its own. All `Nil` if the record is not live.
+    /// tightest: of the refusing ones that with the longest wait, else that with the least left. `fallback` is spent from
+    /// (as well as the daily limit) if the live record has no `limits` of its own. All `Nil` if the record is not live or there is nothing to
+    /// spend from.
+    ///
+    /// `limits` is a JSON array of at most 16 `{"name","limit","window_ms","algorithm"?,"cost"?}` with distinct names of
+    /// 1 to 64 bytes and whole numbers. Anything else, and a `daily_limit` that is no number, refuses under the name `invalid`.
     SpendRecord {
         /// Index of the [`Op::Record`].
         record: usize,
@@ -104,6 +116,7 @@ pub enum Op {
     },
     /// The worker list: 1 cell. The string at `snapshot` if it exists, else a JSON document
     /// `{"ids":[…],"status":[…],"gpu":[…],"heartbeat":[…]}` of the raw strings (or `false`) of the first `max` ids in the JSON array at `index`.
+    /// Their keys are `index` without its ending `index`, then `{id}:status` and so on.
     Workers {
         /// `gateway:workers:snapshot`.
         snapshot: String,
@@ -144,7 +157,7 @@ pub enum Op {
         /// The key.
         key: String,
     },
-    /// Adds (or removes) a string to the JSON array of strings at `key`: 0 cells.
+    /// Adds (or removes) a string to the JSON array of strings at `key`: 0 cells. What is no such array starts anew.
     Index {
         /// `worker:index`.
         key: String,
@@ -165,6 +178,9 @@ pub struct Batch {
     pub now_ms: u64,
     /// In order.
     pub ops: Vec<Op>,
+    /// [`Op::Workers`] reads the snapshot alone, and answers `Nil` without one: the other keys may live on other
+    /// nodes of a cluster. Set by [`Batch::split_by_slot`].
+    pub snapshot_only: bool,
 }
 
 /// A typed place in the row.
@@ -298,7 +314,7 @@ impl Batch {
 impl Ask {
     /// An empty list for this moment (unix ms).
     pub fn new(now_ms: u64) -> Self {
-        Self { batch: Batch { now_ms, ops: Vec::new() }, width: 0 }
+        Self { batch: Batch { now_ms, ..Batch::default() }, width: 0 }
     }
 
     fn push<T>(&mut self, op: Op) -> Slot<T> {

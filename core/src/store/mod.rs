@@ -5,5 +5,16 @@
 //! test holds the two equal.
 
 mod batch;
+mod error;
+mod limiter;
+pub mod memory;
+pub mod resp;
+mod script;
+mod split;
 
 pub use batch::{Ask, Batch, Cell, Cells, Guard, LimitSpec, Op, Record, Slot, Spend, WorkerRecord, Workers};
+pub use error::{ServerError, StoreError};
+pub use memory::{Memory, MemoryLimits, MemoryUse};
+pub use resp::{Decoder, Reply, RespError, RespLimits};
+pub use script::Script;
+pub use split::{SlotGroup, Split, slot};

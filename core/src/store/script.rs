@@ -1,0 +1,329 @@
+//! Writes a [`Batch`] as one call of `script.lua`. It neither sends nor reads.
+//!
+//! The arguments are the time, then per operation a letter and its fields; the script's loop is the reader.
+
+use alloc::{format, string::String, vec::Vec};
+use sha1::{Digest, Sha1};
+
+use super::{
+    Batch, Guard, LimitSpec, Op,
+    resp::{bulk, decimal, head},
+};
+use crate::config::Algorithm;
+
+/// The script and its name on the server.
+#[derive(Clone, Debug)]
+pub struct Script {
+    sha1: String,
+}
+
+/// When an operation of a batch applies, with the guard's reference resolved to a place in the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Test {
+    Always,
+    /// The guard refers to nothing that could hold.
+    Never,
+    /// If the cell is this integer.
+    Cell {
+        cell: usize,
+        equals: u8,
+    },
+}
+
+/// Collects keys and arguments of the call.
+trait Sink {
+    fn key(&mut self, key: &[u8]);
+    fn arg(&mut self, arg: &[u8]);
+    fn number(&mut self, number: u64) {
+        let mut digits = Vec::with_capacity(20);
+        decimal(number, &mut digits);
+        self.arg(&digits);
+    }
+}
+
+/// Both lists already in RESP.
+#[derive(Default)]
+struct Wire {
+    keys: Vec<u8>,
+    key_count: usize,
+    args: Vec<u8>,
+    arg_count: usize,
+}
+
+/// Both lists as they are.
+#[derive(Default)]
+struct Lists {
+    keys: Vec<Vec<u8>>,
+    args: Vec<Vec<u8>>,
+}
+
+impl Script {
+    /// The script's text.
+    pub const SOURCE: &'static str = include_str!("script.lua");
+
+    /// Names the script by its SHA-1, as `EVALSHA` wants it.
+    pub fn new() -> Self {
+        let digest = Sha1::digest(Self::SOURCE.as_bytes());
+        Self { sha1: digest.iter().map(|byte| format!("{byte:02x}")).collect() }
+    }
+
+    /// Lower-case hex.
+    pub fn sha1(&self) -> &str {
+        &self.sha1
+    }
+
+    /// Appends the `EVALSHA` command, in RESP.
+    pub fn encode_evalsha(&self, batch: &Batch, out: &mut Vec<u8>) {
+        encode(b"EVALSHA", self.sha1.as_bytes(), batch, out);
+    }
+
+    /// Appends the `EVAL` command, in RESP: for a server that lacks the script, which then keeps it.
+    pub fn encode_eval(&self, batch: &Batch, out: &mut Vec<u8>) {
+        encode(b"EVAL", Self::SOURCE.as_bytes(), batch, out);
+    }
+
+    /// The words of the `EVALSHA` command (or `EVAL`), for transports that are not RESP.
+    pub fn words(&self, batch: &Batch, whole: bool) -> Vec<Vec<u8>> {
+        let mut lists = Lists::default();
+        write(batch, &mut lists);
+        let (command, script) = if whole { ("EVAL", Self::SOURCE) } else { ("EVALSHA", self.sha1.as_str()) };
+        let mut words =
+            Vec::from([command.into(), script.into(), format!("{}", lists.keys.len()).into_bytes()]);
+        words.append(&mut lists.keys);
+        words.append(&mut lists.args);
+        words
+    }
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn encode(command: &[u8], script: &[u8], batch: &Batch, out: &mut Vec<u8>) {
+    let mut wire = Wire::default();
+    write(batch, &mut wire);
+    head(b'*', 3 + wire.key_count + wire.arg_count, out);
+    bulk(command, out);
+    bulk(script, out);
+    let mut count = Vec::new();
+    decimal(wire.key_count.try_into().unwrap_or(u64::MAX), &mut count);
+    bulk(&count, out);
+    out.append(&mut wire.keys);
+    out.append(&mut wire.args);
+}
+
+fn write(batch: &Batch, sink: &mut impl Sink) {
+    sink.number(batch.clamped_now());
+    let last = batch.last_together();
+    for (at, op) in batch.ops.iter().enumerate() {
+        let fin: &[u8] = if last == Some(at) { b"2" } else { b"1" };
+        match op {
+            Op::Record { key } => {
+                sink.key(key.as_bytes());
+                sink.arg(b"R");
+            }
+            Op::WorkerRecord { key, presented } => {
+                sink.key(key.as_bytes());
+                sink.arg(b"W");
+                sink.arg(presented.as_bytes());
+            }
+            Op::Spend { limit, guard, member, together } => {
+                sink.arg(b"S");
+                write_limit(limit, sink);
+                sink.number(batch.test(at, *guard).encoded());
+                sink.arg(if limit.algorithm == Algorithm::SlidingLog { member.as_bytes() } else { b"" });
+                sink.arg(if *together { fin } else { b"0" });
+            }
+            Op::SpendRecord { record, prefix, fallback, member, factor } => {
+                sink.arg(b"P");
+                sink.number(batch.record_cell(at, *record).map_or(0, |cell| number_of(cell + 1)));
+                sink.arg(prefix.as_bytes());
+                sink.number((*factor).into());
+                sink.arg(member.as_bytes());
+                sink.arg(fin);
+                match fallback {
+                    Some(limit) => write_limit(limit, sink),
+                    None => (0..4).for_each(|_| sink.arg(b"")),
+                }
+            }
+            Op::Get { key } => {
+                sink.key(key.as_bytes());
+                sink.arg(b"G");
+            }
+            Op::Workers { snapshot, index, max } => {
+                sink.key(snapshot.as_bytes());
+                sink.key(index.as_bytes());
+                sink.arg(b"K");
+                sink.arg(worker_base(index).as_bytes());
+                sink.number((*max).into());
+                sink.arg(if batch.snapshot_only { b"1" } else { b"0" });
+            }
+            _ => write_change(op, sink),
+        }
+    }
+}
+
+/// The operations that answer nothing.
+fn write_change(op: &Op, sink: &mut impl Sink) {
+    match op {
+        Op::Refund { key, member } => {
+            sink.key(key.as_bytes());
+            sink.arg(b"U");
+            sink.arg(member.as_bytes());
+        }
+        Op::Set { key, value, ttl_ms, only_new } => {
+            sink.key(key.as_bytes());
+            sink.arg(b"T");
+            sink.arg(value);
+            write_ttl(*ttl_ms, sink);
+            sink.arg(if *only_new { b"1" } else { b"0" });
+        }
+        Op::SetHash { key, fields, ttl_ms } => {
+            sink.key(key.as_bytes());
+            sink.arg(b"H");
+            write_ttl(*ttl_ms, sink);
+            sink.number(number_of(fields.len()));
+            for (name, value) in fields {
+                sink.arg(name.as_bytes());
+                sink.arg(value.as_bytes());
+            }
+        }
+        Op::Delete { key } => {
+            sink.key(key.as_bytes());
+            sink.arg(b"D");
+        }
+        Op::Index { key, member, max, remove } => {
+            sink.key(key.as_bytes());
+            sink.arg(b"I");
+            sink.arg(member.as_bytes());
+            sink.number((*max).into());
+            sink.arg(if *remove { b"1" } else { b"0" });
+        }
+        // INVARIANT: `write` handles every operation that answers.
+        _ => {}
+    }
+}
+
+fn write_limit(limit: &LimitSpec, sink: &mut impl Sink) {
+    sink.key(limit.key.as_bytes());
+    sink.arg(match limit.algorithm {
+        Algorithm::SlidingWindow => b"W",
+        Algorithm::SlidingLog => b"L",
+        Algorithm::TokenBucket => b"B",
+        Algorithm::FixedWindow => b"F",
+    });
+    sink.number(limit.limit.into());
+    sink.number(clamped_window(limit.window_ms));
+    sink.number(limit.cost.into());
+}
+
+fn write_ttl(ttl_ms: Option<u64>, sink: &mut impl Sink) {
+    match ttl_ms {
+        Some(ttl) => sink.number(clamped_ttl(ttl)),
+        None => sink.arg(b""),
+    }
+}
+
+/// The start of the worker keys, from the key of their index: `worker:index` gives `worker:`.
+pub(super) fn worker_base(index: &str) -> &str {
+    index.strip_suffix("index").unwrap_or(index)
+}
+
+/// Windows are 1 ms to 2^32 - 1 ms (49 days): more would leave the integers that Lua holds exactly.
+pub(super) fn clamped_window(window_ms: u64) -> u64 {
+    window_ms.clamp(1, u32::MAX.into())
+}
+
+/// A time to live of 0 is an error to Redis.
+pub(super) fn clamped_ttl(ttl_ms: u64) -> u64 {
+    ttl_ms.clamp(1, MAX_MS)
+}
+
+fn number_of(count: usize) -> u64 {
+    count.try_into().unwrap_or(u64::MAX)
+}
+
+impl Batch {
+    /// The time as the script counts it.
+    pub(super) fn clamped_now(&self) -> u64 {
+        self.now_ms.min(MAX_MS)
+    }
+
+    /// Index of the operation at which the `together` spends are judged and counted.
+    pub(super) fn last_together(&self) -> Option<usize> {
+        self.ops.iter().rposition(Op::is_together)
+    }
+
+    /// The first cell of an operation.
+    pub(super) fn cell_of(&self, op: usize) -> usize {
+        self.ops.iter().take(op).map(Op::width).sum()
+    }
+
+    /// The first cell of the [`Op::Record`] at `record`, if that is one and stands before `at`.
+    pub(super) fn record_cell(&self, at: usize, record: usize) -> Option<usize> {
+        (record < at && matches!(self.ops.get(record), Some(Op::Record { .. }))).then(|| self.cell_of(record))
+    }
+
+    /// Resolves the guard of the operation at `at`.
+    pub(super) fn test(&self, at: usize, guard: Guard) -> Test {
+        let (op, equals, worker) = match guard {
+            Guard::Always => return Test::Always,
+            Guard::IfLive(op) => (op, 1, false),
+            Guard::UnlessLive(op) => (op, 0, false),
+            Guard::IfWorkerMatches(op) => (op, 1, true),
+            Guard::IfWorkerDiffers(op) => (op, 2, true),
+            Guard::IfWorkerUnknown(op) => (op, 0, true),
+        };
+        let found = match self.ops.get(op) {
+            Some(Op::Record { .. }) => !worker,
+            Some(Op::WorkerRecord { .. }) => worker,
+            _ => false,
+        };
+        if found && op < at { Test::Cell { cell: self.cell_of(op), equals } } else { Test::Never }
+    }
+}
+
+impl Op {
+    /// Whether this is counted only if all others like it are.
+    pub(super) fn is_together(&self) -> bool {
+        matches!(self, Self::Spend { together: true, .. } | Self::SpendRecord { .. })
+    }
+}
+
+impl Test {
+    /// 4 x the script's cell number (from 1) + the value it must have; 0 always holds, 1 never.
+    fn encoded(self) -> u64 {
+        match self {
+            Self::Always => 0,
+            Self::Never => 1,
+            Self::Cell { cell, equals } => number_of(cell + 1) * 4 + u64::from(equals),
+        }
+    }
+}
+
+impl Sink for Wire {
+    fn key(&mut self, key: &[u8]) {
+        bulk(key, &mut self.keys);
+        self.key_count += 1;
+    }
+
+    fn arg(&mut self, arg: &[u8]) {
+        bulk(arg, &mut self.args);
+        self.arg_count += 1;
+    }
+}
+
+impl Sink for Lists {
+    fn key(&mut self, key: &[u8]) {
+        self.keys.push(key.to_vec());
+    }
+
+    fn arg(&mut self, arg: &[u8]) {
+        self.args.push(arg.to_vec());
+    }
+}
+
+/// Latest moment and longest time to live: 10^15 ms, some 31,000 years, and far below 2^53.
+const MAX_MS: u64 = 1_000_000_000_000_000;
