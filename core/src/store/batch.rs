@@ -178,9 +178,6 @@ pub struct Batch {
     pub now_ms: u64,
     /// In order.
     pub ops: Vec<Op>,
-    /// [`Op::Workers`] reads the snapshot alone, and answers `Nil` without one: the other keys may live on other
-    /// nodes of a cluster. Set by [`Batch::split_by_slot`].
-    pub snapshot_only: bool,
 }
 
 /// A typed place in the row.
@@ -314,7 +311,7 @@ impl Batch {
 impl Ask {
     /// An empty list for this moment (unix ms).
     pub fn new(now_ms: u64) -> Self {
-        Self { batch: Batch { now_ms, ..Batch::default() }, width: 0 }
+        Self { batch: Batch { now_ms, ops: Vec::new() }, width: 0 }
     }
 
     fn push<T>(&mut self, op: Op) -> Slot<T> {

@@ -135,7 +135,6 @@ impl Memory {
                 Op::Workers { snapshot, index, max } => {
                     let cell = match self.keys.text(snapshot) {
                         Some(text) => Cell::Bytes(text),
-                        None if batch.snapshot_only => Cell::Nil,
                         None => Cell::Bytes(self.workers(index, *max)),
                     };
                     row.cells.push(cell);

@@ -358,8 +358,6 @@ while a <= argc do
     n = n + 1
     if type(snapshot) == 'string' then
       row[n] = snapshot
-    elseif ARGV[a + 3] == '1' then
-      row[n] = false
     else
       local ids, max = strings_at(KEYS[k + 1]) or {}, num(ARGV[a + 2])
       local parts = { {}, {}, {}, {} }
@@ -375,7 +373,7 @@ while a <= argc do
       row[n] = '{"ids":[' .. parts[1] .. '],"status":[' .. parts[2] .. '],"gpu":[' .. parts[3]
         .. '],"heartbeat":[' .. parts[4] .. ']}'
     end
-    a, k = a + 4, k + 2
+    a, k = a + 3, k + 2
   else -- 'I'
     local member, list, raw = ARGV[a + 1], strings_at(KEYS[k])
     local found, kept = false, {}

@@ -158,7 +158,6 @@ fn write(batch: &Batch, sink: &mut impl Sink) {
                 sink.arg(b"K");
                 sink.arg(worker_base(index).as_bytes());
                 sink.number((*max).into());
-                sink.arg(if batch.snapshot_only { b"1" } else { b"0" });
             }
             _ => write_change(op, sink),
         }

@@ -65,6 +65,8 @@ impl Batch {
                 Op::SpendRecord { record, .. } => {
                     *record = places.get(*record).map_or(usize::MAX, |place| place.1);
                 }
+                // The other keys of the worker list may live on other nodes.
+                Op::Workers { snapshot, .. } => op = Op::Get { key: core::mem::take(snapshot) },
                 _ => {}
             }
             let place = match waits {
@@ -77,9 +79,7 @@ impl Batch {
             places.push((slot, place));
             cell += width;
         }
-        let snapshot_only = true;
-        split.first =
-            groups.into_iter().map(|(slot, group)| group.done(slot, self.now_ms, snapshot_only)).collect();
+        split.first = groups.into_iter().map(|(slot, group)| group.done(slot, self.now_ms)).collect();
         split
     }
 }
@@ -100,7 +100,7 @@ impl Split {
                 groups.entry(*slot).or_default().push(op.clone(), *cell);
             }
         }
-        groups.into_iter().map(|(slot, group)| group.done(slot, self.now_ms, true)).collect()
+        groups.into_iter().map(|(slot, group)| group.done(slot, self.now_ms)).collect()
     }
 }
 
@@ -129,8 +129,8 @@ impl Building {
         self.ops.len() - 1
     }
 
-    fn done(self, slot: u16, now_ms: u64, snapshot_only: bool) -> SlotGroup {
-        SlotGroup { slot, batch: Batch { now_ms, ops: self.ops, snapshot_only }, cells: self.cells }
+    fn done(self, slot: u16, now_ms: u64) -> SlotGroup {
+        SlotGroup { slot, batch: Batch { now_ms, ops: self.ops }, cells: self.cells }
     }
 }
 

@@ -211,7 +211,7 @@ pub(crate) fn histories() -> impl Strategy<Value = History> {
                 latest.saturating_add_signed(step)
             };
             latest = latest.max(now_ms);
-            batches.push(Batch { now_ms, ops, snapshot_only: step == 3000 });
+            batches.push(Batch { now_ms, ops });
         }
         // Names of admissions are unique, but for those that are given back.
         let mut names: BTreeMap<String, u32> = BTreeMap::new();

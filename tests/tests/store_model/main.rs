@@ -153,7 +153,7 @@ fn limits_are_exact_for_50_connections_at_one_instant() {
                             let limit = LimitSpec { key, algorithm, limit: 100, window_ms: 60_000, cost: 1 };
                             let member = format!("{client}-{at}");
                             let op = Op::Spend { limit, guard: Guard::Always, member, together: true };
-                            let batch = Batch { now_ms: START, ops: vec![op], snapshot_only: false };
+                            let batch = Batch { now_ms: START, ops: vec![op] };
                             script.encode_evalsha(&batch, &mut out);
                         }
                         barrier.wait();
@@ -184,7 +184,7 @@ fn a_server_without_the_script_says_so_and_takes_it_whole() {
     let server = Server::start();
     let script = Script::new();
     let mut connection = Connection::new(&server);
-    let batch = Batch { now_ms: START, ops: vec![Op::Get { key: "none".into() }], snapshot_only: false };
+    let batch = Batch { now_ms: START, ops: vec![Op::Get { key: "none".into() }] };
     let mut ask = |whole: bool| {
         let mut out = Vec::new();
         if whole {
@@ -219,7 +219,7 @@ fn a_key_of_another_type_is_absent_to_reads_and_new_to_limits() {
             Op::Refund { key: key(), member: "m".into() },
             Op::Spend { limit, guard: Guard::UnlessLive(0), member: "m".into(), together: true },
         ];
-        let batch = Batch { now_ms: START, ops, snapshot_only: false };
+        let batch = Batch { now_ms: START, ops };
         let mut out = Vec::new();
         script.encode_eval(&batch, &mut out);
         connection.send(&out);
@@ -246,7 +246,7 @@ fn a_key_of_another_type_is_absent_to_reads_and_new_to_limits() {
         let workers = Op::Workers { snapshot: "y".into(), index: "y".into(), max: 9 };
         let index = Op::Index { key: "y".into(), member: "a".into(), max: 2, remove: false };
         let ops = vec![Op::Get { key: "y".into() }, workers, index, Op::Get { key: "y".into() }];
-        let batch = Batch { now_ms: START, ops, snapshot_only: false };
+        let batch = Batch { now_ms: START, ops };
         let mut out = Vec::new();
         script.encode_eval(&batch, &mut out);
         connection.send(&out);

@@ -2,48 +2,40 @@
 
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    os::unix::net::UnixStream,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use acip_core::store::{Decoder, Reply, resp};
+use tempfile::TempDir;
 
-/// A redis-server of this test alone.
+/// A redis-server of this test alone, on a socket that no other test can take.
 pub(crate) struct Server {
     child: Child,
-    port: u16,
+    folder: TempDir,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--port", "0", "--appendonly", "no", "--save", "", "--unixsocket"])
+            .arg(folder.path().join("s"));
+        let child = command.current_dir(folder.path()).stdout(Stdio::null()).spawn().unwrap();
+        let server = Self { child, folder };
         let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let args = format!("--port {port} --bind 127.0.0.1 --appendonly no --save");
-            let child = Command::new("redis-server")
-                .args(args.split(' '))
-                .arg("")
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap();
-            let mut server = Self { child, port };
-            // Another test may have taken the port in between: then this server ends by itself.
-            while server.child.try_wait().unwrap().is_none() {
-                assert!(Instant::now() < deadline, "redis-server does not start");
-                let ours = format!("process_id:{}\r", server.child.id());
-                if TcpStream::connect(("127.0.0.1", port)).is_ok()
-                    && Connection::new(&server)
-                        .command(&["INFO", "server"])
-                        .text()
-                        .unwrap_or_default()
-                        .contains(&ours)
-                {
-                    return server;
-                }
-                std::thread::yield_now();
-            }
+        while UnixStream::connect(server.socket()).is_err() {
+            assert!(Instant::now() < deadline, "redis-server does not start");
+            std::thread::yield_now();
         }
+        server
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("s")
     }
 }
 
@@ -56,14 +48,13 @@ impl Drop for Server {
 
 /// A connection on the core's own codec.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: UnixStream,
     decoder: Decoder,
 }
 
 impl Connection {
     pub(crate) fn new(server: &Server) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-        stream.set_nodelay(true).unwrap();
+        let stream = UnixStream::connect(server.socket()).unwrap();
         Self { stream, decoder: Decoder::default() }
     }
 

@@ -19,7 +19,7 @@ fn small() -> Memory {
 }
 
 fn run(store: &mut Memory, now_ms: u64, ops: Vec<Op>) -> Vec<Cell> {
-    store.apply(&Batch { now_ms, ops, snapshot_only: false })
+    store.apply(&Batch { now_ms, ops })
 }
 
 fn set(key: &str, ttl_ms: Option<u64>) -> Op {
@@ -187,7 +187,6 @@ fn the_worker_list_is_read_by_its_index() {
     let cells = run(&mut store, 1, vec![ask.clone()]);
     let text = br#"{"ids":["w\/1"],"status":["{\"a\":1}"],"gpu":[false],"heartbeat":[false]}"#;
     assert_eq!(cells, [Cell::Bytes(Bytes::from_static(text))]);
-    assert_eq!(store.apply(&Batch { now_ms: 1, ops: vec![ask.clone()], snapshot_only: true }), [Cell::Nil]);
     run(&mut store, 1, vec![set("s", Some(5))]);
     assert_eq!(run(&mut store, 1, vec![ask]), [Cell::Bytes(Bytes::from_static(b"v"))]);
 }

@@ -35,7 +35,7 @@ fn a_batch_answers_the_same_whole_and_in_parts() {
                 ttl_ms: None,
             };
             for store in [&mut store, &mut parted] {
-                store.apply(&super::Batch { now_ms: 1, ops: vec![set.clone()], snapshot_only: false });
+                store.apply(&super::Batch { now_ms: 1, ops: vec![set.clone()] });
             }
         }
         let mut ask = Ask::new(5000);
