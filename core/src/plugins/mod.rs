@@ -9,6 +9,8 @@ pub mod arrival;
 pub mod auth;
 pub mod cors;
 pub mod departure;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod health;
 pub mod routes;
 

@@ -108,7 +108,10 @@ fn host(head: &RequestHead) -> Option<Refusal> {
             head.version < Version::HTTP_11 || (head.version > Version::HTTP_11 && target.is_some());
         return (!implied).then(|| bad("host", "`Host` is missing"));
     };
-    let valid = |authority: &Authority| !authority.host().is_empty() && !authority.as_str().contains('@');
+    let valid = |authority: &Authority| {
+        let port = authority.port_u16().is_some() || authority.as_str() == authority.host();
+        !authority.host().is_empty() && !authority.as_str().contains('@') && port
+    };
     let Some(host) = field.to_str().ok().and_then(|text| text.parse::<Authority>().ok()).filter(valid) else {
         return Some(bad("host", "`Host` is not a host with an optional port"));
     };

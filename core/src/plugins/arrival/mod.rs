@@ -63,7 +63,10 @@ impl Arrival {
     pub fn read(&self, head: RequestHead, facts: Facts) -> (Request, Option<Refusal>) {
         let (place, refusal) = match self.place(&head) {
             Ok(place) => (place, None),
-            Err(refusal) => (Place::unknown(self.table.other()), Some(refusal)),
+            Err(wrong) => {
+                let refusal = Refusal::new(ErrorCode::BadRequest, "path", wrong);
+                (Place::unknown(self.table.other()), Some(refusal))
+            }
         };
         let refusal = checks::framing(&head, &self.limits)
             .or(refusal)
@@ -97,17 +100,21 @@ impl Arrival {
         }
     }
 
-    fn place(&self, head: &RequestHead) -> Result<Place, Refusal> {
-        let bad = |message: &'static str| Refusal::new(ErrorCode::BadRequest, "path", message);
-        let path = target::read(&head.uri).map_err(bad)?;
-        let found = self.table.find(&head.method, &path).map_err(bad)?;
-        let id = found.id.map(target::canonical_id).transpose().map_err(bad)?;
+    /// Where a request goes.
+    ///
+    /// # Errors
+    /// What is wrong with its path.
+    fn place(&self, head: &RequestHead) -> Result<Place, &'static str> {
+        let path = target::read(&head.uri)?;
+        let found = self.table.find(&head.method, &path)?;
+        let id = found.id.map(target::canonical_id).transpose()?;
         let is_job =
             matches!(found.route.kind, RouteKind::JobRead | RouteKind::JobCancel | RouteKind::JobDirect);
         let (job_id, worker_id) = if is_job { (id, None) } else { (None, id) };
         let mut route = found.route;
-        if route.kind == RouteKind::JobSubmitSync {
-            // The client says how long the origin will take; the gateway waits a little longer.
+        let default_ms = self.table.other().timeout_ms;
+        if route.kind == RouteKind::JobSubmitSync && route.timeout_ms == default_ms {
+            // The client says how long the origin will take, unless the document does.
             Arc::make_mut(&mut route).timeout_ms = sync_timeout_ms(head.uri.query());
         }
         Ok(Place { route, worker_id, job_id })
