@@ -99,11 +99,13 @@ async fn attempts<P: Ports>(
     method: &Method,
 ) -> Result<Answered<P::OriginBody>, OriginFailure> {
     let mut index = 0;
+    let mut reached = 0;
     let mut last = OriginFailure::Unreachable;
     loop {
         let Stage::Sending(outgoing) = account.stage() else { return Err(last) };
         let Some(attempt) = outgoing.attempts.get(index) else { return Err(last) };
-        let (origin, may_retry) = (attempt.origin, outgoing.may_retry);
+        let origin = attempt.origin;
+        let (may_retry, max_reached) = (outgoing.may_retry, outgoing.max_reached);
         account.depart(origin);
         let sent_ms = account.ports.now_ms();
         match one(account, index, source, method).await {
@@ -118,7 +120,9 @@ async fn attempts<P: Ports>(
                     return Err(by_client);
                 }
                 account.failed(failure.kind != OriginFailure::Denied);
-                if !source.is_whole() || (failure.sent && !may_retry) {
+                reached += usize::from(failure.sent);
+                let spent = !may_retry || reached >= max_reached;
+                if !source.is_whole() || (failure.sent && spent) {
                     return Err(failure.kind);
                 }
                 source.rewind();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use acip_core::{
     Exchange, Facts, Forward, Gateway, Refusal, RequestHead, Step, Verdict,
     plugin::{Answers, Source},
+    plugins::departure::duration_header,
     store::Cells,
     verdict::Reply,
 };
@@ -156,8 +157,6 @@ pub(crate) fn reply<P: Ports>(
 
 /// Says how long it took until the head.
 pub(crate) fn stamp(headers: &mut HeaderMap, elapsed_us: u64) {
-    let ms = elapsed_us / 1000;
-    if let Ok(value) = HeaderValue::try_from(format!("{ms}ms")) {
-        headers.insert("x-gateway-duration", value);
-    }
+    let (name, value) = duration_header(elapsed_us);
+    headers.insert(name, value);
 }

@@ -121,7 +121,7 @@ impl Arrival {
     }
 
     fn region(&self, headers: &HeaderMap, facts: &Facts, trusted: bool) -> Option<String> {
-        let canonical = |name: &str| self.regions.aliases.get(&name.trim().to_ascii_lowercase()).cloned();
+        let canonical = |name: &str| self.regions.canonical(name).map(ToOwned::to_owned);
         let hinted = facts.hints.region.as_deref().and_then(canonical);
         let told = || {
             let fields = REGION_FIELDS.iter().filter(|_| trusted);

@@ -234,7 +234,7 @@ fn regions() {
     let some = |name: &str| Some(String::from(name));
     assert_eq!(region(false, None, None, &[("cf-ipcountry", "DE")]), None);
     assert_eq!(region(true, None, None, &[("cf-ipcountry", "DE")]), some("eu-central"));
-    assert_eq!(region(true, None, None, &[("cf-ipcountry", "DE"), ("x-region", "us")]), some("us-west"));
+    assert_eq!(region(true, None, None, &[("cf-ipcountry", "DE"), ("x-region", "US-West")]), some("us-west"));
     assert_eq!(region(true, Some("us-west"), None, &[("x-region", "mars")]), some("us-west"));
     assert_eq!(region(false, Some("us-west"), Some("DE"), &[]), some("eu-central"));
 }
