@@ -61,7 +61,7 @@ fn limits(flow: &Flow, headers: &mut HeaderMap) {
         let comma = if state.is_empty() { "" } else { ", " };
         let name = quoted(name);
         let left_s = spend.reset_ms.saturating_sub(flow.request.facts.now_ms).div_ceil(1000);
-        let window_s = spend.window_ms.div_ceil(1000);
+        let window_s = spend.window_ms.div_ceil(1000).max(1);
         state.push_str(&format!("{comma}{name};r={};t={left_s}", spend.remaining));
         policy.push_str(&format!("{comma}{name};q={};w={window_s}", spend.limit));
     }
