@@ -227,6 +227,24 @@ impl<B> Upload<B> {
     }
 }
 
+impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
+    /// A second handle on the same body.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::new(&self.source)
+    }
+
+    /// Makes a body that [is whole](Upload::is_whole) ready to be sent once more.
+    pub fn rewind(&self) {
+        self.source.borrow_mut().rewind();
+    }
+
+    /// Whether nothing of it has been taken yet, or all of it is held and can be sent again.
+    pub fn is_whole(&self) -> bool {
+        self.source.borrow().is_whole()
+    }
+}
+
 impl<B> std::fmt::Debug for Upload<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Upload").finish_non_exhaustive()

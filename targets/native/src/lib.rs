@@ -1,0 +1,19 @@
+//! The native gateway: hyper and tokio under the driver. Start at [`server::run`].
+
+#![forbid(unsafe_code)]
+
+pub mod connection;
+pub mod control;
+pub mod entropy;
+pub mod health;
+pub mod listener;
+pub mod logs;
+pub mod ports;
+pub mod process;
+pub mod rt;
+pub mod server;
+pub mod thread;
+pub mod tls;
+pub mod upgrade;
+pub mod upstream;
+pub mod wire;

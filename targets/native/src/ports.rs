@@ -1,0 +1,158 @@
+//! The driver's ports on tokio and hyper.
+
+use std::{
+    pin::Pin,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use acip_core::{
+    Epilogue, Report, Status,
+    facts::Entropy,
+    origins::Board,
+    report::StoreStatus,
+    store::{Batch, Cell},
+    verdict::Attempt,
+};
+use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload};
+use http::{Extensions, Response};
+use hyper::body::Incoming;
+
+use crate::{
+    process::{Live, Thread, lock},
+    upgrade,
+    upstream::OriginBody,
+    wire::Watch,
+};
+
+/// The ports of one request.
+#[derive(Clone)]
+pub struct NativePorts {
+    thread: Rc<Thread>,
+    live: Arc<Live>,
+    _busy: Rc<Busy>,
+}
+
+/// Says that a request is under way, to the connection and to whoever waits for the thread to come to rest.
+struct Busy {
+    thread: Rc<Thread>,
+    watch: Option<Arc<Watch>>,
+}
+
+impl NativePorts {
+    /// For one request under this gateway, on this connection.
+    pub fn new(thread: &Rc<Thread>, live: Arc<Live>, watch: Option<Arc<Watch>>) -> Self {
+        thread.busy.set(thread.busy.get() + 1);
+        if let Some(watch) = &watch {
+            watch.begin();
+        }
+        Self { thread: Rc::clone(thread), live, _busy: Rc::new(Busy { thread: Rc::clone(thread), watch }) }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.thread.busy.set(self.thread.busy.get().saturating_sub(1));
+        if let Some(watch) = &self.watch {
+            watch.end();
+        }
+    }
+}
+
+impl Ports for NativePorts {
+    type RequestBody = Incoming;
+    type OriginBody = OriginBody;
+    type Sleep = Pin<Box<tokio::time::Sleep>>;
+
+    fn now_ms(&self) -> u64 {
+        now_ms()
+    }
+
+    fn mono_us(&self) -> u64 {
+        u64::try_from(self.thread.process.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn entropy(&self) -> Entropy {
+        self.thread.entropy.borrow_mut().take()
+    }
+
+    fn turn(&self) -> u64 {
+        self.thread.process.turn.fetch_add(1, Relaxed)
+    }
+
+    fn can_upgrade(&self) -> bool {
+        true
+    }
+
+    fn draining(&self) -> bool {
+        self.thread.process.draining.load(Relaxed)
+    }
+
+    fn sleep(&self, ms: u64) -> Self::Sleep {
+        Box::pin(tokio::time::sleep(Duration::from_millis(ms)))
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        tokio::task::spawn_local(task);
+    }
+
+    async fn ask(&self, batch: &Batch) -> Result<Vec<Cell>, StoreDown> {
+        Ok(lock(&self.thread.process.memory).apply(batch))
+    }
+
+    fn write(&self, batch: Batch) {
+        let _ = lock(&self.thread.process.memory).apply(&batch);
+    }
+
+    fn fall_back(&self, batch: &Batch) -> Option<Vec<Cell>> {
+        Some(lock(&self.thread.process.memory).apply(batch))
+    }
+
+    async fn send(
+        &self,
+        attempt: &Attempt,
+        request: OriginRequest<'_>,
+        body: Upload<Incoming>,
+    ) -> Result<Response<OriginBody>, Failure> {
+        self.thread.pool.send(&attempt.uri, request, body).await
+    }
+
+    fn tunnel(&self, client: Extensions, origin: Extensions) -> impl Future<Output = Tunnelled> + 'static {
+        let idle_ms = self.live.gateway.document().upstream.stream_idle_timeout_ms;
+        upgrade::join(client, origin, Duration::from_millis(idle_ms))
+    }
+
+    fn board<R>(&self, with: impl FnOnce(&mut Board) -> R) -> R {
+        with(&mut lock(&self.live.board))
+    }
+
+    fn record(&self, epilogue: &Epilogue) {
+        let _ = epilogue;
+    }
+
+    async fn status(&self, report: &Report) -> Status {
+        let _ = report;
+        let process = &self.thread.process;
+        Status {
+            uptime_ms: u64::try_from(process.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            store: StoreStatus { mode: "embedded", up: true, latency_us: Some(0), error: None },
+            origins: self.board(|board| board.views(now_ms())),
+            memory_bytes: resident_bytes(),
+            connections: u64::try_from(process.connections.load(Relaxed)).ok(),
+            ..Status::default()
+        }
+    }
+}
+
+/// Wall clock, unix ms.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Resident memory, where the system tells.
+fn resident_bytes() -> Option<u64> {
+    let pages: u64 = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
+    pages.checked_mul(4096)
+}

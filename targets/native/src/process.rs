@@ -1,0 +1,118 @@
+//! What all threads of the process share, and what each has for itself.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
+    },
+    time::Instant,
+};
+
+use acip_core::{
+    Gateway,
+    config::Document,
+    gateway::CompileError,
+    origins::Board,
+    store::{Memory, MemoryLimits},
+};
+use arc_swap::ArcSwap;
+use tokio::sync::{Semaphore, watch};
+
+use crate::{upstream::Pool, wire::Watch};
+
+/// Shared by all threads.
+pub struct Process {
+    /// The gateway in force; swapped whole.
+    pub live: ArcSwap<Live>,
+    /// The embedded store, and what stands in for a remote one.
+    pub memory: Mutex<Memory>,
+    /// Where the process is in its life.
+    pub phase: watch::Sender<Phase>,
+    /// Free places for connections.
+    pub places: Arc<Semaphore>,
+    /// Open connections.
+    pub connections: AtomicUsize,
+    /// Counts forwarded requests.
+    pub turn: AtomicU64,
+    /// Readiness is false from here on.
+    pub draining: AtomicBool,
+    /// When the process began.
+    pub started: Instant,
+}
+
+/// A gateway and what was learned about its origins.
+pub struct Live {
+    /// The compiled document.
+    pub gateway: Arc<Gateway>,
+    /// Its origins, by their places in the document.
+    pub board: Mutex<Board>,
+}
+
+/// Life of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Accepts and serves.
+    Serving,
+    /// Accepts no more, finishes what is under way.
+    Draining,
+    /// Ends now.
+    Stopped,
+}
+
+/// What one runtime thread has for itself.
+pub struct Thread {
+    /// The rest of the process.
+    pub process: Arc<Process>,
+    /// Connections to origins.
+    pub pool: Rc<Pool>,
+    /// Open client connections.
+    pub watches: RefCell<BTreeMap<u64, Arc<Watch>>>,
+    /// Requests and background tasks under way.
+    pub busy: Cell<usize>,
+    /// Random bytes fetched ahead.
+    pub entropy: RefCell<crate::entropy::Supply>,
+}
+
+impl Live {
+    /// Compiles a document.
+    ///
+    /// # Errors
+    /// See [`CompileError`].
+    pub fn compile(document: Document) -> Result<Self, CompileError> {
+        let board = Mutex::new(Board::new(document.origins.len()));
+        Ok(Self { gateway: Arc::new(Gateway::compile(document)?), board })
+    }
+}
+
+impl Process {
+    /// A process that serves a document.
+    ///
+    /// # Errors
+    /// See [`CompileError`].
+    pub fn new(document: Document) -> Result<Self, CompileError> {
+        let places = document.server.max_connections as usize;
+        let memory = Memory::new(MemoryLimits {
+            cache_entries: document.cache.max_entries as usize,
+            ..MemoryLimits::default()
+        });
+        Ok(Self {
+            live: ArcSwap::from_pointee(Live::compile(document)?),
+            memory: Mutex::new(memory),
+            phase: watch::Sender::new(Phase::Serving),
+            places: Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS))),
+            connections: AtomicUsize::new(0),
+            turn: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            started: Instant::now(),
+        })
+    }
+}
+
+/// Takes a lock. What it guards is whole after every call that can end early, so a panic elsewhere does not
+/// spread through it.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

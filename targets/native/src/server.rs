@@ -1,0 +1,153 @@
+//! The server as a whole: threads, health checks, signals. Start at [`run`], or at [`Server::start`] to have it
+//! inside another program.
+
+use std::{
+    io,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use acip_core::{config::Document, gateway::CompileError};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    control, listener,
+    process::{Live, Phase, Process},
+    thread,
+    tls::{self, TlsError},
+};
+
+/// Reads the document anew; all that is wrong with it where it is bad.
+pub type Reload = Box<dyn Fn() -> Result<Document, Vec<String>> + Send>;
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The document does not compile.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address.
+    #[error("cannot listen on `{address}`: {source}; choose another `GATEWAY_HOST` or `GATEWAY_PORT`")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A thread or runtime.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// A running server.
+pub struct Server {
+    process: Arc<Process>,
+    address: SocketAddr,
+    grace: Duration,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+/// Serves until a signal ends it: SIGTERM or SIGINT drain, a second one ends now, SIGHUP reloads.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn run(document: Document, reload: Reload) -> Result<(), StartError> {
+    let server = Server::start(document)?;
+    let signals = control::Signals { process: Arc::clone(&server.process), reload, grace: server.grace };
+    let watcher = std::thread::Builder::new().name("signals".into()).spawn(move || signals.watch())?;
+    drop(watcher);
+    server.wait();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+impl Server {
+    /// Binds, then serves on threads of its own.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(document: Document) -> Result<Self, StartError> {
+        let settings = document.server.clone();
+        let tls = tls::acceptor(&settings)?;
+        let wanted = SocketAddr::new(settings.host, settings.port);
+        let count = settings
+            .threads
+            .and_then(|threads| NonZeroUsize::try_from(threads).ok())
+            .or_else(|| std::thread::available_parallelism().ok())
+            .map_or(1, NonZeroUsize::get);
+        let process = Arc::new(Process::new(document)?);
+        let (address, listeners) =
+            listener::bind(wanted, count).map_err(|source| StartError::Listen { address: wanted, source })?;
+        let mut threads = Vec::with_capacity(count + 1);
+        for (index, listener) in listeners.into_iter().enumerate() {
+            threads.push(spawn(index, Arc::clone(&process), listener, tls.clone())?);
+        }
+        let checker = Arc::clone(&process);
+        threads.push(
+            std::thread::Builder::new().name("checks".into()).spawn(move || crate::health::run(checker))?,
+        );
+        tracing::info!(
+            address = %address,
+            threads = count,
+            tls = tls.is_some(),
+            version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
+        let grace = Duration::from_millis(settings.shutdown_grace_ms);
+        Ok(Self { process, address, grace, threads })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Puts another document in force; the old gateway finishes what it began.
+    ///
+    /// # Errors
+    /// See [`CompileError`]; the old document stays.
+    pub fn replace(&self, document: Document) -> Result<(), CompileError> {
+        self.process.live.store(Arc::new(Live::compile(document)?));
+        Ok(())
+    }
+
+    /// Stops accepting and lets what is under way finish, for as long as `SHUTDOWN_GRACE_MS` says. Blocks.
+    pub fn stop(self) {
+        self.process.draining.store(true, Relaxed);
+        self.process.phase.send_replace(Phase::Draining);
+        let deadline = Instant::now() + self.grace;
+        while Instant::now() < deadline && !self.threads.iter().all(JoinHandle::is_finished) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.process.phase.send_replace(Phase::Stopped);
+        self.wait();
+    }
+
+    /// Blocks until all threads have ended.
+    fn wait(self) {
+        for thread in self.threads {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a thread failed"),
+                Err(_) => tracing::error!("a thread panicked"),
+            }
+        }
+    }
+}
+
+fn spawn(
+    index: usize,
+    process: Arc<Process>,
+    listener: std::net::TcpListener,
+    tls: Option<TlsAcceptor>,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    std::thread::Builder::new()
+        .name(format!("gateway-{index}"))
+        .spawn(move || thread::run(process, listener, tls))
+}

@@ -1,0 +1,251 @@
+//! Connections to origins, kept open between requests. One pool per thread: nothing is locked, and a connection is
+//! always used where it lives.
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use acip_core::OriginFailure;
+use acip_shell::{Failure, OriginRequest, Upload};
+use http::{HeaderValue, Request, Response, Uri, header};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{task::AbortHandle, time::Instant};
+
+use super::{body::OriginBody, connect::Connector};
+use crate::rt::Local;
+
+/// All origins of a thread.
+#[derive(Default)]
+pub struct Pool {
+    origins: RefCell<Vec<Rc<Origin>>>,
+}
+
+/// One origin's connections.
+pub(super) struct Origin {
+    authority: String,
+    host: HeaderValue,
+    connector: Connector,
+    idle: RefCell<Vec<(Lease, Instant)>>,
+    h2: RefCell<Option<http2::SendRequest<Upload<Incoming>>>>,
+}
+
+/// An HTTP/1 connection in use by one request; dropping it closes the connection.
+pub(super) struct Lease {
+    sender: http1::SendRequest<Upload<Incoming>>,
+    task: Closing,
+}
+
+/// Ends the connection's task when dropped.
+struct Closing(Option<AbortHandle>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+        }
+    }
+}
+
+/// What a request can be sent over.
+enum Path {
+    Http1 { lease: Lease, reused: bool },
+    Http2(http2::SendRequest<Upload<Incoming>>),
+}
+
+impl Pool {
+    /// Sends a request and waits for the response's head.
+    ///
+    /// A connection that turns out to be dead before the request was sent is replaced by a fresh one. One that dies after
+    /// that is replaced only if the request may be repeated and its body is whole.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn send(
+        &self,
+        uri: &Uri,
+        request: OriginRequest<'_>,
+        body: Upload<Incoming>,
+    ) -> Result<Response<OriginBody>, Failure> {
+        let unreachable = Failure { kind: OriginFailure::Unreachable, sent: false };
+        let origin = self.origin(uri).ok_or(unreachable)?;
+        let mut body = Some(body);
+        let mut fresh = request.upgrade;
+        loop {
+            let Some(upload) = body.take() else { return Err(unreachable) };
+            let again = upload.again();
+            match origin.path(fresh).await.map_err(|error| {
+                tracing::debug!(origin = origin.authority, %error, "cannot connect");
+                unreachable
+            })? {
+                Path::Http1 { mut lease, reused } => {
+                    let message = origin.message(uri, request, upload, false);
+                    match lease.sender.try_send_request(message).await {
+                        Ok(response) => return Ok(origin.receive(response, lease)),
+                        Err(mut error) => {
+                            let unsent = error.take_message().is_some();
+                            if reused && again.is_whole() && (unsent || request.may_retry) {
+                                tracing::debug!(origin = origin.authority, "an idle connection was dead");
+                                again.rewind();
+                                body = Some(again);
+                                fresh = true;
+                                continue;
+                            }
+                            tracing::debug!(origin = origin.authority, error = %error.error(), "no response");
+                            return Err(Failure { kind: OriginFailure::Broken, sent: !unsent });
+                        }
+                    }
+                }
+                Path::Http2(mut sender) => {
+                    let message = origin.message(uri, request, upload, true);
+                    return match sender.try_send_request(message).await {
+                        Ok(response) => Ok(response.map(|incoming| OriginBody::new(incoming, None))),
+                        Err(mut error) => {
+                            let unsent = error.take_message().is_some();
+                            Err(Failure { kind: OriginFailure::Broken, sent: !unsent })
+                        }
+                    };
+                }
+            }
+        }
+    }
+
+    /// Forgets origins that are not among these `host:port` authorities, and connections that were idle for too long.
+    pub fn sweep(&self, keep: impl Fn(&str) -> bool) {
+        self.origins.borrow_mut().retain(|origin| keep(&origin.authority) || Rc::strong_count(origin) > 1);
+        for origin in self.origins.borrow().iter() {
+            origin
+                .idle
+                .borrow_mut()
+                .retain(|(lease, since)| !lease.sender.is_closed() && since.elapsed() < IDLE);
+        }
+    }
+
+    fn origin(&self, uri: &Uri) -> Option<Rc<Origin>> {
+        let authority = uri.authority()?;
+        let tls = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+        let mut origins = self.origins.borrow_mut();
+        let found = origins
+            .iter()
+            .find(|origin| origin.connector.tls == tls && origin.authority == authority.as_str());
+        if let Some(origin) = found {
+            return Some(Rc::clone(origin));
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        let origin = Rc::new(Origin {
+            authority: authority.as_str().to_owned(),
+            host: HeaderValue::try_from(authority.as_str()).ok()?,
+            connector: Connector { tls, host: host.to_owned(), port },
+            idle: RefCell::default(),
+            h2: RefCell::default(),
+        });
+        origins.push(Rc::clone(&origin));
+        Some(origin)
+    }
+}
+
+impl Origin {
+    /// A way to the origin: an open connection if there is one, else a new one.
+    async fn path(&self, fresh: bool) -> std::io::Result<Path> {
+        if !fresh {
+            let sender = self.h2.borrow().clone();
+            if let Some(sender) = sender.filter(|sender| !sender.is_closed()) {
+                return Ok(Path::Http2(sender));
+            }
+            if let Some(lease) = self.reuse() {
+                return Ok(Path::Http1 { lease, reused: true });
+            }
+        }
+        let transport = self.connector.connect().await?;
+        if transport.is_h2() {
+            let (sender, connection) = http2::Builder::new(Local)
+                .timer(TokioTimer::new())
+                .keep_alive_interval(KEEP_ALIVE)
+                .handshake(TokioIo::new(transport))
+                .await
+                .map_err(std::io::Error::other)?;
+            tokio::task::spawn_local(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection to an origin ended");
+                }
+            });
+            *self.h2.borrow_mut() = Some(sender.clone());
+            return Ok(Path::Http2(sender));
+        }
+        let (sender, connection) =
+            http1::Builder::new().handshake(TokioIo::new(transport)).await.map_err(std::io::Error::other)?;
+        let task = tokio::task::spawn_local(async move {
+            let _ = connection.with_upgrades().await;
+        });
+        let lease = Lease { sender, task: Closing(Some(task.abort_handle())) };
+        Ok(Path::Http1 { lease, reused: false })
+    }
+
+    /// The connection that was used last and is still alive: the others may grow old and go.
+    fn reuse(&self) -> Option<Lease> {
+        let mut idle = self.idle.borrow_mut();
+        let mut unready = None;
+        while let Some((lease, since)) = idle.pop() {
+            if lease.sender.is_closed() || since.elapsed() >= IDLE {
+                continue;
+            }
+            if lease.sender.is_ready() {
+                idle.extend(unready);
+                return Some(lease);
+            }
+            // Its last response has just ended and its task has not run since.
+            unready = Some((lease, since));
+        }
+        idle.extend(unready);
+        None
+    }
+
+    pub(super) fn give_back(&self, lease: Lease) {
+        let mut idle = self.idle.borrow_mut();
+        if !lease.sender.is_closed() && idle.len() < MAX_IDLE {
+            idle.push((lease, Instant::now()));
+        }
+    }
+
+    fn message(
+        &self,
+        uri: &Uri,
+        request: OriginRequest<'_>,
+        body: Upload<Incoming>,
+        absolute: bool,
+    ) -> Request<Upload<Incoming>> {
+        let mut message = Request::new(body);
+        *message.method_mut() = request.method.clone();
+        *message.headers_mut() = request.headers.clone();
+        if absolute {
+            *message.uri_mut() = uri.clone();
+            message.headers_mut().remove(header::HOST);
+        } else {
+            let mut parts = http::uri::Parts::default();
+            parts.path_and_query = uri.path_and_query().cloned();
+            *message.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+            message.headers_mut().insert(header::HOST, self.host.clone());
+        }
+        message
+    }
+
+    fn receive(self: Rc<Self>, response: Response<Incoming>, mut lease: Lease) -> Response<OriginBody> {
+        if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+            // The task hands the transport over and ends by itself.
+            lease.task.0 = None;
+            return response.map(|incoming| OriginBody::new(incoming, None));
+        }
+        response.map(|incoming| OriginBody::new(incoming, Some((self, lease))))
+    }
+}
+
+/// How long a connection may lie idle: less than uvicorn's 5 s, or it closes in the moment of reuse.
+const IDLE: Duration = Duration::from_millis(4_000);
+
+/// Idle connections kept per origin and thread.
+const MAX_IDLE: usize = 128;
+
+/// Between pings on HTTP/2 connections to origins.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
