@@ -1,11 +1,15 @@
 //! Forms of text: addresses, paths, tokens, names. URLs are in `url.rs`. Each check answers with what would have
 //! been accepted, never with the text itself: it may be a secret.
 
-use alloc::string::{String, ToString};
+use alloc::{
+    format,
+    string::{String, ToString},
+};
 use core::net::IpAddr;
 use http::Method;
 
 use super::{kind::Form, url};
+use crate::{gateway::CompileError, plugins::routes::Pattern};
 
 /// Checks one text.
 pub(super) fn check(form: Form, text: &str) -> Result<(), String> {
@@ -15,6 +19,7 @@ pub(super) fn check(form: Form, text: &str) -> Result<(), String> {
         Form::Address => address(text).is_some(),
         Form::Network => text.parse::<ipnet::IpNet>().is_ok() || address(text).is_some(),
         Form::Path => path(text),
+        Form::Pattern => return pattern(text),
         Form::Token => token(text) && text.len() <= 64,
         Form::Region => name(text),
         Form::HttpUrl => return url::http(text).map(drop),
@@ -89,12 +94,21 @@ pub(super) fn visible(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
+/// A pattern that the routes take.
+fn pattern(text: &str) -> Result<(), String> {
+    match Pattern::new(text) {
+        Ok(_) => Ok(()),
+        Err(CompileError::Route { reason, .. }) => Err(format!("{}: {reason}", Form::Pattern.accepts())),
+        Err(_) => Err(Form::Pattern.accepts().to_string()),
+    }
+}
+
 /// A literal path that means one thing to everybody.
 fn path(text: &str) -> bool {
     let dots = |segment: &str| matches!(segment, "." | "..");
     text.starts_with('/')
         && visible(text)
-        && !text.contains(['?', '#', '\\', '%'])
+        && !text.contains(['?', '#', '\\', '%', '{', '}', '*'])
         && !text.contains("//")
         && !text.split('/').any(dots)
 }

@@ -35,7 +35,9 @@ pub enum Form {
     Address,
     /// A CIDR network or a single address.
     Network,
-    /// A path of an URL: begins with `/`, no query.
+    /// A route's pattern.
+    Pattern,
+    /// A path of a URL: begins with `/`, no query.
     Path,
     /// A token, RFC 9110 §5.6.2.
     Token,
@@ -43,7 +45,7 @@ pub enum Form {
     Region,
     /// An `http` or `https` URL.
     HttpUrl,
-    /// An URL of the store.
+    /// A URL of the store.
     StoreUrl,
     /// The start of a store key.
     KeyPrefix,
@@ -82,7 +84,10 @@ impl Form {
             Self::File => "the path of a file",
             Self::Address => "an IP address such as `0.0.0.0` or `::1`",
             Self::Network => "a network such as `10.0.0.0/8` or an IP address",
-            Self::Path => "a path that begins with `/`, of visible ASCII without `?`, `#`, `//` or `..`",
+            Self::Path => {
+                "a path that begins with `/`, of visible ASCII without any of `?#%{}*\\`, `//` and `..`"
+            }
+            Self::Pattern => "a pattern such as `/a/{id}/b` or `/a/*`",
             Self::Token => "a token: letters, digits and `!#$%&'*+-.^_|~` or backtick, at most 64",
             Self::Region => "a region's name: letters, digits, `-` and `_`, at most 64",
             Self::HttpUrl => "a URL such as `http://host:port/path`",

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{
     form,
     kind::Kind,
-    model::{CorsOrigins, StaticKey},
+    model::{CorsOrigins, OriginUrl, StaticKey},
     secret::Secret,
 };
 
@@ -121,6 +121,7 @@ impl Knob for String {
         let text = only(parts);
         match kind {
             Kind::Text(form) => form::check(form, text).map_err(Flaw::new)?,
+            Kind::OneOf(words) if words.contains(&text) => {}
             _ => return Err(Flaw::new(kind.accepts())),
         }
         Ok(text.to_owned())
@@ -138,6 +139,16 @@ impl Knob for Secret {
 
     fn show(&self) -> Value {
         Value::String(self.expose_secret().to_owned())
+    }
+}
+
+impl Knob for OriginUrl {
+    fn read(parts: &[&str], _kind: Kind) -> Result<Self, Flaw> {
+        Self::parse(only(parts)).map_err(Flaw::new)
+    }
+
+    fn show(&self) -> Value {
+        Value::String(self.to_string())
     }
 }
 
@@ -196,14 +207,21 @@ impl Knob for CorsOrigins {
 
 impl Knob for Vec<StaticKey> {
     fn read(parts: &[&str], _kind: Kind) -> Result<Self, Flaw> {
-        each(parts, |part, text| {
+        let mut earlier: Vec<&str> = Vec::new();
+        let keys = parts.iter().enumerate().map(|(part, text)| {
+            let flaw = |wanted| Flaw { part, wanted };
             let (name, key) = match text.split_once(':') {
                 Some((name, key)) => (name.trim().to_owned(), key.trim()),
-                None => (format!("key-{}", part.saturating_add(1)), text),
+                None => (format!("key-{}", part.saturating_add(1)), *text),
             };
-            form::static_key(&name, key).map_err(Flaw::new)?;
+            form::static_key(&name, key).map_err(flaw)?;
+            if earlier.contains(&key) {
+                return Err(flaw("each key once".to_owned()));
+            }
+            earlier.push(key);
             Ok(StaticKey { name, key: Secret::new(key) })
-        })
+        });
+        keys.collect()
     }
 
     /// Names only: the masked form, as nothing else may show it.

@@ -1,18 +1,29 @@
 //! The document: what people write, from file and environment, parsed into types that cannot be wrong.
 //! Start at [`Document`]; it compiles into a [`crate::Gateway`]. Every single knob is a row of `settings.rs`.
 
+mod check;
 mod default;
+mod error;
+mod field;
 mod form;
 mod kind;
 mod knob;
 mod model;
+mod read;
 mod regions;
 mod secret;
+mod sections;
 mod settings;
+mod tree;
 mod url;
+mod variables;
 mod words;
 
+pub use error::{ConfigError, ConfigErrors, Place};
+pub use field::{Accepts, Field};
 pub use kind::{Form, Kind};
 pub use model::*;
+pub use read::Platform;
 pub use secret::Secret;
 pub use settings::Setting;
+pub use tree::{Format, Source};

@@ -1,9 +1,17 @@
 //! Regions that everybody knows: names of the old gateway and of the backend, other spellings, and how far apart
 //! they are. `[regions]` in the file adds to it.
 
-use alloc::{borrow::ToOwned, collections::BTreeMap, string::String};
+use alloc::{borrow::ToOwned, collections::BTreeMap, format, string::String};
 
-use super::model::Regions;
+use super::{
+    error::{Faults, suggestion},
+    field::{Field, Fields, join, keys_are_known, parts_of, read, shown},
+    form,
+    kind::{Form, Kind},
+    model::Regions,
+    sections::items,
+    tree::{Node, Tree},
+};
 
 impl Default for Regions {
     fn default() -> Self {
@@ -39,6 +47,124 @@ impl Regions {
         self.distances.get(&pair(a, b)).copied()
     }
 }
+
+impl Regions {
+    /// The canonical name for what somebody wrote. A name that nobody knows is a region of its own, unless it looks
+    /// like a slip of the pen: such an origin would silently be far from everybody.
+    pub(super) fn resolve(&self, name: &str) -> Result<String, String> {
+        if let Some(known) = self.canonical(name) {
+            return Ok(known.to_owned());
+        }
+        let name = name.to_ascii_lowercase();
+        let near = self.aliases.values().filter(|known| strsim::damerau_levenshtein(&name, known) == 1).min();
+        match near {
+            Some(near) if !name.ends_with(|c: char| c.is_ascii_digit()) => Err(format!(
+                "`{name}` is not a known region; did you mean `{near}`? If not, name it under `[regions.aliases]`"
+            )),
+            _ => Ok(name),
+        }
+    }
+
+    /// Reads `[regions]` over the built-in names.
+    pub(super) fn extend(&mut self, node: &Node, faults: &mut Faults<'_>) {
+        let Tree::Table(entries) = &node.tree else {
+            faults.in_file(
+                "regions",
+                node.at,
+                format!("{} is not accepted: write a table", node.tree.what()),
+            );
+            return;
+        };
+        keys_are_known(entries, "regions", || ["aliases", "distances"], faults);
+        let part = |name: &str| entries.iter().find(|entry| entry.key == name).map(|entry| &entry.node);
+        if let Some(aliases) = part("aliases") {
+            self.add_aliases(aliases, faults);
+        }
+        if let Some(distances) = part("distances") {
+            for (path, item) in items(distances, "regions.distances", faults) {
+                self.add_distance(item, path, faults);
+            }
+        }
+    }
+
+    fn add_aliases(&mut self, node: &Node, faults: &mut Faults<'_>) {
+        let Tree::Table(entries) = &node.tree else {
+            let message = format!("{} is not accepted: write `alias = \"name\"`", node.tree.what());
+            faults.in_file("regions.aliases", node.at, message);
+            return;
+        };
+        for entry in entries {
+            let path = join("regions.aliases", &entry.key);
+            let kind = Kind::Text(Form::Region);
+            let name = parts_of(&entry.node, kind).and_then(|parts| read::<String>(&parts, kind, false));
+            match name {
+                Ok(_) if !form::name(&entry.key) => {
+                    let message =
+                        format!("`{}` is not accepted: write {}", shown(&entry.key), Form::Region.accepts());
+                    faults.in_file(&path, entry.at, message);
+                }
+                Ok(name) => {
+                    self.aliases.insert(entry.key.to_ascii_lowercase(), name.to_ascii_lowercase());
+                }
+                Err(message) => faults.in_file(&path, entry.node.at, message),
+            }
+        }
+        for entry in entries {
+            let mut name = entry.key.to_ascii_lowercase();
+            // An alias of an alias leads on; more steps than names is a circle.
+            let mut steps = self.aliases.len();
+            while let Some(next) = self.aliases.get(&name).filter(|next| **next != name) {
+                name.clone_from(next);
+                steps = steps.saturating_sub(1);
+                if steps == 0 {
+                    let path = join("regions.aliases", &entry.key);
+                    faults.in_file(
+                        &path,
+                        entry.at,
+                        "these aliases lead in a circle; give one of them its own name",
+                    );
+                    return;
+                }
+            }
+            self.aliases.insert(name.clone(), name.clone());
+            self.aliases.insert(entry.key.to_ascii_lowercase(), name);
+        }
+    }
+
+    fn add_distance(&mut self, node: &Node, path: String, faults: &mut Faults<'_>) {
+        let Some(mut fields) = Fields::open(node, path, DISTANCE, faults) else { return };
+        let from: Option<String> = fields.get("from", faults);
+        let to: Option<String> = fields.get("to", faults);
+        let distance: Option<u32> = fields.get("distance", faults);
+        let mut known = |key, name: Option<String>| {
+            let name = name?;
+            let known = self.canonical(&name).map(ToOwned::to_owned);
+            if known.is_none() {
+                let near = suggestion(&name, self.aliases.keys().map(String::as_str));
+                let message =
+                    format!("`{name}` is not a known region: name it under `[regions.aliases]`{near}");
+                fields.refuse(key, message, faults);
+            }
+            known
+        };
+        let (from, to) = (known("from", from), known("to", to));
+        if let (Some(from), Some(to), Some(distance)) = (from, to, distance) {
+            self.distances.insert(pair(&from, &to), distance);
+        }
+    }
+}
+
+/// `distances` of `[regions]`.
+pub(super) const DISTANCE: &[Field] = &[
+    Field::one("from", Kind::Text(Form::Region), "a region").required(),
+    Field::one("to", Kind::Text(Form::Region), "another region; the way back is as far").required(),
+    Field::one(
+        "distance",
+        Kind::Number { min: 0, max: 1_000_000 },
+        "smaller is nearer; the built-in ones are round trips in milliseconds",
+    )
+    .required(),
+];
 
 /// Both names in the order in which the table is keyed.
 pub(super) fn pair(a: &str, b: &str) -> (String, String) {

@@ -3,7 +3,7 @@
 //! `docs/configuration.md` and the JSON Schema all come from this table, so a knob is written once.
 //! Lists and tables of the file (`[[routes]]`, …) are in `sections.rs`.
 
-use alloc::{borrow::ToOwned, vec, vec::Vec};
+use alloc::{borrow::ToOwned, string::ToString, vec, vec::Vec};
 use core::{
     net::{IpAddr, Ipv4Addr},
     num::NonZeroU32,
@@ -17,6 +17,7 @@ use super::{
     kind::Kind::*,
     knob::{Flaw, Knob},
     model::*,
+    sections,
 };
 
 /// One knob.
@@ -279,6 +280,67 @@ settings! {
             "Nobody but the operator knows it.";
     }
 }
+
+/// `WORKERS_FORMAT` stands in no section.
+pub(super) const WORKERS_FORMAT: Setting = Setting {
+    env: "WORKERS_FORMAT",
+    key: "workers_format",
+    kind: OneOf(WorkersFormat::NAMES),
+    secret: false,
+    doc: "Shape of `GET /api/v1/workers`: the gateway's object, or the backend's array.",
+    why: "The object tells more; the backend's Python SDK wants the array.",
+    set: |document, parts, kind| {
+        document.workers_format = Knob::read(parts, kind)?;
+        Ok(())
+    },
+    show: |document| document.workers_format.show(),
+};
+
+/// Knobs that the file says in another way.
+pub(super) const ONLY_VARIABLES: &[Setting] = &[
+    Setting {
+        env: "FASTAPI_URL",
+        key: "",
+        kind: List(OriginLine),
+        secret: false,
+        doc: "URL of the backend, or several separated by commas, each with optional `;region=us-west;weight=2;name=a`. \
+              Takes the place of `[[origins]]`.",
+        why: "Where the backend listens when it is started by hand.",
+        set: |document, parts, _| {
+            document.origins = sections::origin_lines(parts, &document.regions)?;
+            Ok(())
+        },
+        show: |document| {
+            document.origins.iter().map(|origin| Value::String(origin.url.to_string())).collect()
+        },
+    },
+    Setting {
+        env: "UPSTASH_REDIS_REST_URL",
+        key: "",
+        kind: Text(HttpUrl),
+        secret: true,
+        doc: "The shared store by its REST endpoint; `REDIS_URL` wins where both are set.",
+        why: "The ecosystem's name for `REDIS_URL=https://…`.",
+        set: |document, parts, kind| {
+            document.store.url = Knob::read(parts, kind)?;
+            Ok(())
+        },
+        show: |_| Value::Null,
+    },
+    Setting {
+        env: "REDIS_REST_TOKEN",
+        key: "",
+        kind: Text(HeaderValue),
+        secret: true,
+        doc: "Another name for `UPSTASH_REDIS_REST_TOKEN`.",
+        why: "For REST endpoints that are not Upstash's.",
+        set: |document, parts, kind| {
+            document.store.rest_token = Knob::read(parts, kind)?;
+            Ok(())
+        },
+        show: |_| Value::Null,
+    },
+];
 
 /// Longest window of a limit in ms: 31 days. Longer counts belong in billing.
 pub(super) const MAX_WINDOW_MS: u64 = 2_678_400_000;

@@ -135,6 +135,11 @@ impl OriginUrl {
         if self.port == default { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
 
+    /// What an origin at this URL is called if nobody names it.
+    pub(super) fn default_name(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
     /// Scheme and authority as browsers serialise an origin. RFC 6454 §6.2.
     pub(super) fn serialised_origin(&self) -> String {
         format!("{}://{}", self.scheme(), self.authority())
