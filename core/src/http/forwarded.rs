@@ -2,7 +2,10 @@
 //! from the right, because only the right end was written by somebody we know.
 
 use alloc::{string::String, vec::Vec};
-use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
 use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
@@ -82,10 +85,11 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     found
 }
 
-/// An address as a `for` value: IPv6 in brackets and quotes (RFC 7239 §6).
-pub(crate) fn node(ip: IpAddr) -> String {
-    match ip {
-        IpAddr::V4(ip) => alloc::format!("{ip}"),
-        IpAddr::V6(ip) => alloc::format!("\"[{ip}]\""),
-    }
+/// Writes an address as a `for` value: IPv6 in brackets and quotes (RFC 7239 §6).
+pub(crate) fn push_node(out: &mut String, ip: IpAddr) {
+    // Writing to a string cannot fail.
+    let _ = match ip {
+        IpAddr::V4(ip) => write!(out, "{ip}"),
+        IpAddr::V6(ip) => write!(out, "\"[{ip}]\""),
+    };
 }

@@ -65,15 +65,16 @@ fn digit(byte: u8) -> Option<u8> {
 
 /// Refuses segments that a server could resolve away (RFC 3986 §5.2.4).
 fn segments(path: &str) -> Result<(), &'static str> {
-    if path.contains("//") {
-        return Err("the path must not hold empty segments");
-    }
-    let dots = |segment: &str| {
+    let mut rest = path.split('/').skip(1).peekable();
+    while let Some(segment) = rest.next() {
+        // The last one may be empty: a trailing slash.
+        if segment.is_empty() && rest.peek().is_some() {
+            return Err("the path must not hold empty segments");
+        }
         let name = segment.split(';').next().unwrap_or_default();
-        name == "." || name == ".."
-    };
-    if path.split('/').any(dots) {
-        return Err("the path must not hold `.` or `..` segments");
+        if name == "." || name == ".." {
+            return Err("the path must not hold `.` or `..` segments");
+        }
     }
     Ok(())
 }
@@ -133,6 +134,9 @@ fn shorten(path: Cow<'_, str>) -> Cow<'_, str> {
 /// # Errors
 /// A text that such a reader could take for a UUID, but that this function cannot.
 pub(crate) fn canonical_id(text: &str) -> Result<String, &'static str> {
+    if is_canonical(text) {
+        return Ok(text.into());
+    }
     let bare = text.replace("urn:", "").replace("uuid:", "");
     let bare: String = bare.trim_matches(['{', '}']).chars().filter(|char| *char != '-').collect();
     if bare.chars().count() != 32 {
@@ -145,4 +149,13 @@ pub(crate) fn canonical_id(text: &str) -> Result<String, &'static str> {
         char.is_ascii_hexdigit() || "_+xX".contains(char) || char.is_whitespace() || char.is_numeric()
     };
     if bare.chars().all(readable) { Err("the id is an unusual spelling of a UUID") } else { Ok(text.into()) }
+}
+
+/// Whether this is a UUID as RFC 9562 §4 writes it, which is nearly every id there is.
+fn is_canonical(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        })
 }

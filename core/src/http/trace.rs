@@ -1,10 +1,10 @@
 //! W3C Trace Context: reading, continuing and writing `traceparent`, and whether `tracestate` may travel along.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 use http::HeaderMap;
 
 use super::{list, names};
-use crate::{facts::Entropy, plugins::hex, request::TraceContext};
+use crate::{facts::Entropy, plugins::push_hex, request::TraceContext};
 
 /// Continues the caller's trace where there is exactly one valid `traceparent` (§3.2.2), else starts one.
 /// `sampled` is the flag of a new trace.
@@ -28,7 +28,14 @@ pub(crate) fn context(headers: &HeaderMap, entropy: &Entropy, sampled: bool) -> 
 
 /// The field for the next hop: our span is its parent.
 pub(crate) fn traceparent(trace: &TraceContext) -> String {
-    format!("00-{}-{}-{:02x}", hex(&trace.trace_id), hex(&trace.span_id), trace.flags)
+    let mut out = String::with_capacity(55);
+    for part in [&[0][..], &trace.trace_id, &trace.span_id, &[trace.flags]] {
+        if !out.is_empty() {
+            out.push('-');
+        }
+        push_hex(&mut out, part);
+    }
+    out
 }
 
 fn parse(text: &str) -> Option<([u8; 16], [u8; 8], u8)> {

@@ -24,8 +24,16 @@ pub fn builtin(document: &Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let mut out = String::with_capacity(bytes.len().saturating_mul(2));
+    push_hex(&mut out, bytes);
+    out
+}
+
+/// Writes lower-case hex.
+pub(crate) fn push_hex(out: &mut String, bytes: &[u8]) {
+    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' - 10 + value });
+    for byte in bytes {
+        out.push(digit(byte >> 4));
+        out.push(digit(byte & 15));
+    }
 }

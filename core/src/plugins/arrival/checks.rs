@@ -57,8 +57,7 @@ fn single(headers: &HeaderMap) -> Option<Refusal> {
         let mut values = headers.get_all(name).iter();
         values.next().is_some_and(|first| values.any(|other| other != first))
     };
-    let credentials = [names::X_API_KEY, names::X_WORKER_TOKEN];
-    credentials
+    CREDENTIALS
         .iter()
         .any(disagrees)
         .then(|| bad("repeated_field", "more than one credential was sent; send one"))
@@ -146,8 +145,9 @@ pub(super) fn passages(headers: &HeaderMap, name: &str) -> Option<Refusal> {
     })
 }
 
-const SINGLE: [HeaderName; 4] =
+static SINGLE: [HeaderName; 4] =
     [header::HOST, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::AUTHORIZATION];
+static CREDENTIALS: [HeaderName; 2] = [names::X_API_KEY, names::X_WORKER_TOKEN];
 /// Far more than any browser sends, few enough to look at one by one.
 const MAX_FIELDS: usize = 128;
 const MAX_PASSAGES: usize = 3;

@@ -3,7 +3,7 @@
 
 use alloc::{borrow::ToOwned, string::String, string::ToString, sync::Arc, vec::Vec};
 use core::net::IpAddr;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use ipnet::IpNet;
 use uuid::Builder;
 
@@ -159,6 +159,10 @@ fn request_id(headers: &HeaderMap, facts: &Facts) -> String {
 
 /// Whether `Accept` names RFC 9457's type, with a weight that is not zero.
 fn wants_problem(headers: &HeaderMap) -> bool {
+    let named = |line: &HeaderValue| line.to_str().is_ok_and(|text| text.contains("problem"));
+    if !headers.get_all(header::ACCEPT).iter().any(named) {
+        return false;
+    }
     list::members(headers, &header::ACCEPT).any(|range| {
         let mut parts = list::split(range, ';');
         let named = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/problem+json"));

@@ -7,8 +7,11 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
-use core::mem;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery};
+use core::{fmt::Write as _, mem};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, header,
+    uri::{Authority, PathAndQuery},
+};
 
 use super::{VERSION, dress::set};
 use crate::{
@@ -80,17 +83,11 @@ pub(crate) fn forward(gateway: &Arc<Gateway>, mut flow: Box<Flow>) -> Verdict {
 /// gateway's own (contract section 6).
 fn fields(gateway: &Gateway, request: &Request, upgrade: bool) -> HeaderMap {
     let head = &request.head;
-    let mut headers = head.headers.clone();
-    let trailers = hop::accepts_trailers(&headers);
-    hop::strip(&mut headers);
-    let spoofs: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name)).cloned().collect();
-    for name in spoofs {
-        headers.remove(name);
-    }
+    let mut headers = hop::end_to_end(&head.headers, OWN_FIELDS, |name| !is_ours(name));
     if upgrade {
         hop::upgrade(&mut headers);
     }
-    if trailers {
+    if hop::accepts_trailers(&head.headers) {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     join_cookies(&mut headers);
@@ -100,9 +97,8 @@ fn fields(gateway: &Gateway, request: &Request, upgrade: bool) -> HeaderMap {
     set(&mut headers, names::X_REQUEST_ID, &request.id);
     set(&mut headers, names::TRACEPARENT, &trace::traceparent(&request.trace));
     // A state without the trace that it belongs to means nothing (Trace Context §3.3).
-    let state = (request.trace.parent_id != [0; 8]).then(|| trace::tracestate(&head.headers)).flatten();
-    headers.remove(names::TRACESTATE);
-    if let Some(state) = state {
+    let continued = request.trace.parent_id != [0; 8];
+    if let Some(state) = continued.then(|| trace::tracestate(&head.headers)).flatten() {
         set(&mut headers, names::TRACESTATE, &state);
     }
     headers
@@ -118,44 +114,52 @@ fn provenance(gateway: &Gateway, request: &Request, headers: &mut HeaderMap) {
         _ => None,
     });
     let proto = proto.unwrap_or(if request.facts.peer.tls { "https" } else { "http" });
-    let own_host = || head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let readable = |host: &&HeaderValue| host.to_str().is_ok_and(|text| text.parse::<Authority>().is_ok());
+    let named = || HeaderValue::from_str(head.uri.authority()?.as_str()).ok();
     let host = trusted(names::X_FORWARDED_HOST)
-        .and_then(|host| host.to_str().ok())
-        .filter(|host| host.parse::<http::uri::Authority>().is_ok())
-        .or_else(own_host)
-        .or_else(|| head.uri.authority().map(http::uri::Authority::as_str));
+        .filter(readable)
+        .or_else(|| head.headers.get(header::HOST))
+        .cloned()
+        .or_else(named);
 
     let chain = gateway.arrival.chain(&head.headers, &request.facts);
-    let (mut listed, mut tagged) = (String::new(), String::new());
+    let (mut listed, mut tagged) = (String::with_capacity(TEXT), String::with_capacity(TEXT));
     for (place, ip) in chain.iter().rev().enumerate() {
         if place > 0 {
             listed.push_str(", ");
             tagged.push_str(", ");
         }
-        listed.push_str(&ip.to_string());
-        tagged.push_str(&format!("for={}", forwarded::node(*ip)));
+        // Writing to a string cannot fail.
+        let _ = write!(listed, "{ip}");
+        tagged.push_str("for=");
+        forwarded::push_node(&mut tagged, *ip);
         if place == 0 {
-            if let Some(host) = host {
-                tagged.push_str(&format!(";host={}", super::quoted(host)));
+            if let Some(host) = host.as_ref().and_then(|host| host.to_str().ok()) {
+                tagged.push_str(";host=");
+                tagged.push_str(&super::quoted(host));
             }
-            tagged.push_str(&format!(";proto={proto}"));
+            tagged.push_str(";proto=");
+            tagged.push_str(proto);
         }
     }
     set(headers, names::X_FORWARDED_FOR, &listed);
     set(headers, header::FORWARDED, &tagged);
     headers.insert(names::X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     if let Some(host) = host {
-        set(headers, names::X_FORWARDED_HOST, host);
+        headers.insert(names::X_FORWARDED_HOST, host);
     }
 }
 
 /// Fields that an origin may believe because a gateway writes them, and two that end here.
 fn is_ours(name: &HeaderName) -> bool {
-    let text = name.as_str();
-    let prefixed = ["x-forwarded-", "x-gateway-", "x-signature"];
-    prefixed.iter().any(|prefix| text.starts_with(prefix))
-        || [header::HOST, header::EXPECT, header::FORWARDED, names::X_TIMESTAMP].contains(name)
-        || text == "x-real-ip"
+    let custom = |rest: &str| {
+        let prefixed = ["forwarded-", "gateway-", "signature"].iter().any(|prefix| rest.starts_with(prefix));
+        prefixed || rest == "timestamp" || rest == "real-ip"
+    };
+    match name.as_str().strip_prefix("x-") {
+        Some(rest) => custom(rest),
+        None => [header::HOST, header::EXPECT, header::FORWARDED, names::TRACESTATE].contains(name),
+    }
 }
 
 /// HTTP/2 may split `Cookie`; HTTP/1.1 may not (RFC 9113 §8.2.3).
@@ -199,3 +203,8 @@ fn attempts(gateway: &Gateway, chosen: &[OriginId], path: Option<&PathAndQuery>)
 fn is_idempotent(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE].contains(method)
 }
+
+/// Room for the fields that [`fields`] adds.
+const OWN_FIELDS: usize = 12;
+/// Room for one address, a host and a scheme.
+const TEXT: usize = 96;

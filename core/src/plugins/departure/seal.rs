@@ -16,8 +16,9 @@ impl Forward {
     pub fn seal(self, attempt: usize, head: ResponseHead, sent_ms: u64, received_ms: u64) -> Seal {
         let Self { gateway, mut flow, attempts, idle_timeout_ms, upgrade, .. } = self;
         let origin = attempts.get(attempt).map_or(OriginId(0), |attempt| attempt.origin);
+        let ResponseHead { status, headers } = head;
+        let head = ResponseHead { status, headers: clean(&headers) };
         let mut draft = ResponseDraft { head, replace: None, sent_ms, received_ms, origin };
-        clean(&mut draft.head.headers);
         let switched = draft.head.status == StatusCode::SWITCHING_PROTOCOLS;
         for hook in mem::take(&mut flow.on_seal) {
             hook(&mut flow, &mut draft);
@@ -66,19 +67,15 @@ impl Forward {
 
 /// Removes what belongs to the origin's connection, and what only the gateway says to clients: its own fields, and
 /// CORS (the backend echoes any origin).
-fn clean(headers: &mut HeaderMap) {
-    hop::strip(headers);
-    let ours = |name: &&HeaderName| {
+fn clean(headers: &HeaderMap) -> HeaderMap {
+    hop::end_to_end(headers, OWN_FIELDS, |name| {
         let text = name.as_str();
-        text.starts_with("access-control-")
+        let ours = text.starts_with("access-control-")
             || text.starts_with("x-gateway-")
-            || **name == names::X_REQUEST_ID
-            || LIMITS.contains(name)
-    };
-    let drop: alloc::vec::Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();
-    for name in drop {
-        headers.remove(name);
-    }
+            || *name == names::X_REQUEST_ID
+            || LIMITS.contains(name);
+        !ours
+    })
 }
 
 fn failure_refusal(failure: OriginFailure, name: &str) -> Refusal {
@@ -126,10 +123,13 @@ fn failure_refusal(failure: OriginFailure, name: &str) -> Refusal {
 }
 
 /// An origin's own limits would contradict the gateway's.
-const LIMITS: [HeaderName; 5] = [
+static LIMITS: [HeaderName; 5] = [
     names::RATELIMIT,
     names::RATELIMIT_POLICY,
     names::X_RATELIMIT_LIMIT,
     names::X_RATELIMIT_REMAINING,
     names::X_RATELIMIT_RESET,
 ];
+
+/// Room for the fields that an answer is dressed with.
+const OWN_FIELDS: usize = 12;
