@@ -21,6 +21,7 @@ pub(super) fn check(form: Form, text: &str) -> Result<(), String> {
         Form::Path => path(text),
         Form::Pattern => return pattern(text),
         Form::Token => token(text) && text.len() <= 64,
+        Form::OriginName => origin_name(text),
         Form::Region => name(text),
         Form::HttpUrl => return url::http(text).map(drop),
         Form::StoreUrl => return url::store(text),
@@ -82,6 +83,12 @@ pub(super) fn name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 64
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+}
+
+/// `host:port`, or what somebody chose: it stands in metrics and header fields.
+fn origin_name(text: &str) -> bool {
+    let letters = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+    !text.is_empty() && text.len() <= 260 && letters
 }
 
 /// RFC 9110 §5.6.2.

@@ -41,6 +41,8 @@ pub enum Form {
     Path,
     /// A token, RFC 9110 §5.6.2.
     Token,
+    /// What an origin is called.
+    OriginName,
     /// A region's name or alias.
     Region,
     /// An `http` or `https` URL.
@@ -89,6 +91,7 @@ impl Form {
             }
             Self::Pattern => "a pattern such as `/a/{id}/b` or `/a/*`",
             Self::Token => "a token: letters, digits and `!#$%&'*+-.^_|~` or backtick, at most 64",
+            Self::OriginName => "a name: letters, digits and `-._:[]`, at most 260",
             Self::Region => "a region's name: letters, digits, `-` and `_`, at most 64",
             Self::HttpUrl => "a URL such as `http://host:port/path`",
             Self::StoreUrl => {

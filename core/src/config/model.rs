@@ -143,8 +143,8 @@ pub enum OnStoreError {
     Local,
 }
 
-/// `[auth]`.
-#[derive(Clone, Debug)]
+/// `[auth]`. Its `Debug` leaves out the salt.
+#[derive(Clone)]
 pub struct Auth {
     /// `AUTH_ENABLED`.
     pub enabled: bool,

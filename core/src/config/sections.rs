@@ -25,7 +25,7 @@ pub(super) const ORIGIN: &[Field] = &[
     Field::one("url", Kind::Text(Form::HttpUrl), "base URL of the server").required(),
     Field::one(
         "name",
-        Kind::Text(Form::Token),
+        Kind::Text(Form::OriginName),
         "unique; seen in metrics and `Proxy-Status`; default `host:port`",
     ),
     Field::one("region", Kind::Text(Form::Region), "where it stands, for `region-affinity`"),
