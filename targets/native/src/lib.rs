@@ -12,6 +12,7 @@ pub mod ports;
 pub mod process;
 pub mod rt;
 pub mod server;
+pub mod store;
 pub mod thread;
 pub mod tls;
 pub mod upgrade;

@@ -1,0 +1,220 @@
+//! The client of a Redis Cluster, on the `redis` crate's: slots, redirections and connections to nodes are its own.
+//!
+//! A batch becomes one call per hash slot, sent at the same time.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
+
+use acip_core::{
+    report::StoreStatus,
+    store::{Batch, Cell as StoreCell, Reply, Script, SlotGroup, StoreError, resp},
+};
+use futures_util::future::try_join_all;
+use redis::{
+    RedisError, Value,
+    aio::ConnectionLike as _,
+    cluster::{ClusterClient as Driver, ClusterClientBuilder},
+    cluster_async::ClusterConnection,
+};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::{
+    address::{Address, AddressError, Servers},
+    link::{FIRST_PAUSE, LONGEST_PAUSE, jittered},
+    sentinel::info,
+    tcp::lacks_evalsha,
+};
+
+/// The connections to a cluster, kept by tasks of this thread.
+pub struct ClusterClient {
+    shared: Rc<Shared>,
+    keeper: JoinHandle<()>,
+    script: Script,
+    timeout: Duration,
+}
+
+struct Shared {
+    connection: RefCell<Option<ClusterConnection>>,
+    attempts: watch::Sender<u64>,
+    up: Cell<bool>,
+    error: RefCell<String>,
+    latency: Cell<Option<Duration>>,
+    round_trips: Cell<u64>,
+}
+
+impl ClusterClient {
+    pub(super) fn open(address: Address, timeout: Duration) -> Result<Self, AddressError> {
+        let Servers::Cluster(places) = address.servers else {
+            return Err(AddressError::Malformed("not a cluster".into()));
+        };
+        // The crate's TLS takes the process's cryptography; another part may have set the same before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let nodes = places
+            .into_iter()
+            .map(|place| info(place, Some(&address.login)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let driver = ClusterClientBuilder::new(nodes)
+            .connection_timeout(Duration::from_secs(2))
+            .response_timeout(timeout)
+            .retries(3)
+            .build()
+            .map_err(|error| AddressError::Malformed(error.to_string()))?;
+        let shared = Rc::new(Shared {
+            connection: RefCell::new(None),
+            attempts: watch::Sender::new(0),
+            up: Cell::new(false),
+            error: RefCell::new("not connected yet".into()),
+            latency: Cell::new(None),
+            round_trips: Cell::new(0),
+        });
+        let keeper = tokio::task::spawn_local(connect(shared.clone(), driver));
+        Ok(Self { shared, keeper, script: Script::new(), timeout })
+    }
+
+    pub(super) async fn ask(&self, batch: &Batch) -> Result<Vec<StoreCell>, StoreError> {
+        let deadline = Instant::now() + self.timeout;
+        let split = batch.split_by_slot();
+        let mut row = split.row();
+        for (group, cells) in
+            try_join_all(split.first.iter().map(|group| self.ask_group(group, deadline))).await?
+        {
+            group.place(cells, &mut row);
+        }
+        let second = split.second(&row);
+        for (group, cells) in try_join_all(second.iter().map(|group| self.ask_group(group, deadline))).await?
+        {
+            group.place(cells, &mut row);
+        }
+        Ok(row)
+    }
+
+    async fn ask_group<'g>(
+        &self,
+        group: &'g SlotGroup,
+        deadline: Instant,
+    ) -> Result<(&'g SlotGroup, Vec<StoreCell>), StoreError> {
+        let width = group.batch.width();
+        let mut reply = self.send(&self.script.words(&group.batch, false), deadline).await?;
+        let refused =
+            if let Reply::Error(line) = &reply { Some(StoreError::from_server(line)) } else { None };
+        if refused.is_some_and(|error| error.is_no_script() || lacks_evalsha(&error)) {
+            reply = self.send(&self.script.words(&group.batch, true), deadline).await?;
+        }
+        Ok((group, resp::row(reply, width)?))
+    }
+
+    pub(super) async fn command<T: AsRef<[u8]>>(&self, args: &[T]) -> Result<Reply, StoreError> {
+        let words: Vec<Vec<u8>> = args.iter().map(|arg| arg.as_ref().to_vec()).collect();
+        self.send(&words, Instant::now() + self.timeout).await
+    }
+
+    async fn send(&self, words: &[Vec<u8>], deadline: Instant) -> Result<Reply, StoreError> {
+        let Some(mut connection) = self.shared.connection.borrow().clone() else {
+            return Err(StoreError::Down(self.shared.error.borrow().clone()));
+        };
+        let mut command = redis::Cmd::new();
+        words.iter().for_each(|word| {
+            command.arg(word.as_slice());
+        });
+        let sent = Instant::now();
+        self.shared.round_trips.set(self.shared.round_trips.get() + 1);
+        let answer = timeout_at(deadline, connection.req_packed_command(&command)).await;
+        let outcome = match answer {
+            Err(_) => Err(StoreError::Timeout),
+            Ok(Ok(value)) => Ok(reply(value)),
+            Ok(Err(error)) => said(&error),
+        };
+        match &outcome {
+            Ok(_) => {
+                self.shared.latency.set(Some(sent.elapsed()));
+                self.shared.up.set(true);
+            }
+            Err(error) => {
+                self.shared.up.set(false);
+                *self.shared.error.borrow_mut() = error.to_string();
+            }
+        }
+        outcome
+    }
+
+    pub(super) async fn settled(&self) {
+        let _ = self.shared.attempts.subscribe().wait_for(|attempts| *attempts > 0).await;
+    }
+
+    pub(super) fn status(&self) -> StoreStatus {
+        let up = self.shared.up.get();
+        let latency = self.shared.latency.get();
+        StoreStatus {
+            mode: "cluster",
+            up,
+            latency_us: latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
+            error: (!up).then(|| self.shared.error.borrow().clone()),
+        }
+    }
+
+    pub(super) fn round_trips(&self) -> u64 {
+        self.shared.round_trips.get()
+    }
+}
+
+impl Drop for ClusterClient {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+/// Connects for the first time; from then on the crate keeps the connections.
+async fn connect(shared: Rc<Shared>, driver: Driver) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match driver.get_async_connection().await {
+            Ok(connection) => {
+                *shared.connection.borrow_mut() = Some(connection);
+                shared.up.set(true);
+                shared.attempts.send_modify(|attempts| *attempts += 1);
+                return;
+            }
+            Err(error) => *shared.error.borrow_mut() = error.to_string(),
+        }
+        shared.attempts.send_modify(|attempts| *attempts += 1);
+        sleep(jittered(pause)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// A server's error is an answer; all else means that there was none.
+fn said(error: &RedisError) -> Result<Reply, StoreError> {
+    if error.is_timeout() {
+        return Err(StoreError::Timeout);
+    }
+    match error.code() {
+        Some(code) => Ok(Reply::Error(format!("{code} {}", error.detail().unwrap_or_default()).into())),
+        None => Err(StoreError::Down(error.to_string())),
+    }
+}
+
+fn reply(value: Value) -> Reply {
+    match value {
+        Value::Int(number) => Reply::Int(number),
+        Value::BulkString(text) => Reply::Bulk(text.into()),
+        Value::SimpleString(text) => Reply::Status(text.into()),
+        Value::Okay => Reply::Status("OK".into()),
+        Value::Array(items) | Value::Set(items) => Reply::Array(items.into_iter().map(reply).collect()),
+        Value::Map(pairs) => {
+            Reply::Map(pairs.into_iter().map(|(key, value)| (reply(key), reply(value))).collect())
+        }
+        Value::Double(number) => Reply::Double(number),
+        Value::Boolean(truth) => Reply::Bool(truth),
+        Value::ServerError(error) => {
+            Reply::Error(format!("{} {}", error.code(), error.details().unwrap_or_default()).into())
+        }
+        _ => Reply::Nil,
+    }
+}

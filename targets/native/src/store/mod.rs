@@ -1,0 +1,130 @@
+//! The store as the native gateway reaches it: over TCP, in a cluster, or in this process.
+//!
+//! Each runtime thread opens a [`StoreClient`] of its own, within a `LocalSet`: one connection per thread, no locks. What is asked
+//! and what it means is the core's; this is connections, time limits and recovery.
+
+mod address;
+mod cluster;
+mod link;
+mod sentinel;
+mod stream;
+mod tcp;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use acip_core::{
+    config::{Document, Secret, StoreSettings},
+    report::StoreStatus,
+    store::{Batch, Cell, Memory, Reply, StoreError},
+};
+
+use address::{Address, Servers};
+use cluster::ClusterClient;
+use tcp::TcpClient;
+
+pub use address::AddressError;
+
+/// A store, by the way it is reached.
+pub enum StoreClient {
+    /// One server, or the master that sentinels name.
+    Tcp(TcpClient),
+    /// A Redis Cluster.
+    Cluster(ClusterClient),
+    /// In this process, shared by its threads.
+    Embedded(Arc<Mutex<Memory>>),
+}
+
+impl StoreClient {
+    /// Begins to connect, in the background; without a URL, uses `memory`. Call it within a `LocalSet`.
+    ///
+    /// # Errors
+    /// Only where the settings cannot be meant: an unreachable server is no error, it may come up.
+    pub fn open(settings: &StoreSettings, memory: Arc<Mutex<Memory>>) -> Result<Self, AddressError> {
+        let Some(url) = &settings.url else {
+            return Ok(Self::Embedded(memory));
+        };
+        let password = settings.password.as_ref().map(Secret::expose_secret);
+        let address = Address::parse(url.expose_secret(), password, settings.db)?;
+        let timeout = Duration::from_millis(settings.timeout_ms.max(1));
+        Ok(match address.servers {
+            Servers::Cluster(_) => Self::Cluster(ClusterClient::open(address, timeout)?),
+            _ => Self::Tcp(TcpClient::open(address, timeout)?),
+        })
+    }
+
+    /// Opens the store of a document and waits for the first attempt to connect: for the command line.
+    ///
+    /// # Errors
+    /// [`StoreError::Down`] with the reason.
+    pub async fn connect(document: &Document) -> Result<Self, StoreError> {
+        let settings =
+            StoreSettings { timeout_ms: document.store.timeout_ms.max(2000), ..document.store.clone() };
+        let client =
+            Self::open(&settings, Arc::default()).map_err(|error| StoreError::Down(error.to_string()))?;
+        client.settled().await;
+        let status = client.status();
+        if status.up { Ok(client) } else { Err(StoreError::Down(status.error.unwrap_or_default())) }
+    }
+
+    /// Waits until the first attempt to connect has ended, well or badly.
+    pub async fn settled(&self) {
+        match self {
+            Self::Tcp(client) => client.settled().await,
+            Self::Cluster(client) => client.settled().await,
+            Self::Embedded(_) => {}
+        }
+    }
+
+    /// Asks a batch: one command, but in a cluster.
+    ///
+    /// # Errors
+    /// See [`StoreError`]. While there is no connection it fails at once.
+    pub async fn ask(&self, batch: &Batch) -> Result<Vec<Cell>, StoreError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self {
+            Self::Tcp(client) => client.ask(batch).await,
+            Self::Cluster(client) => client.ask(batch).await,
+            Self::Embedded(memory) => Ok(memory.lock().unwrap_or_else(PoisonError::into_inner).apply(batch)),
+        }
+    }
+
+    /// Sends a command of any kind: for the command line, never for a request. In a cluster its first key decides
+    /// where it goes.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; an error answer is one, too. The embedded store takes no commands.
+    pub async fn command<T: AsRef<[u8]>>(&self, args: &[T]) -> Result<Reply, StoreError> {
+        let reply = match self {
+            Self::Tcp(client) => client.command(args).await?,
+            Self::Cluster(client) => client.command(args).await?,
+            Self::Embedded(_) => return Err(StoreError::Down("the embedded store takes no commands".into())),
+        };
+        match reply {
+            Reply::Error(line) => Err(StoreError::from_server(&line)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> StoreStatus {
+        match self {
+            Self::Tcp(client) => client.status(),
+            Self::Cluster(client) => client.status(),
+            Self::Embedded(_) => StoreStatus { mode: "embedded", up: true, latency_us: Some(0), error: None },
+        }
+    }
+
+    /// Commands sent so far by [`ask`](Self::ask) and [`command`](Self::command).
+    pub fn round_trips(&self) -> u64 {
+        match self {
+            Self::Tcp(client) => client.round_trips(),
+            Self::Cluster(client) => client.round_trips(),
+            Self::Embedded(_) => 0,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Several servers: a cluster, and a master found by sentinels.
+
+use acip_core::{
+    config::Algorithm,
+    store::{Ask, Batch, Cells, Guard, LimitSpec, Op, StoreError},
+};
+use tempfile::tempdir;
+
+use crate::servers::{PLAIN, Server, client, free_port, on_one_thread, read, wait_for, write};
+
+const NOW: u64 = 1_700_000_000_000;
+
+fn limit(key: &str) -> LimitSpec {
+    LimitSpec { key: key.into(), algorithm: Algorithm::SlidingLog, limit: 2, window_ms: 60_000, cost: 1 }
+}
+
+#[test]
+fn a_cluster_answers_a_batch_whose_keys_live_on_all_nodes() {
+    on_one_thread(async {
+        let args = [PLAIN, &["--cluster-enabled", "yes", "--cluster-config-file", "{folder}/nodes"]].concat();
+        let nodes = [Server::start(&args).await, Server::start(&args).await, Server::start(&args).await];
+        let addresses: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let mut create = vec!["--cluster", "create"];
+        create.extend(addresses.iter().map(String::as_str));
+        create.push("--cluster-yes");
+        let said = nodes[0].cli(&create);
+        assert!(said.contains("All 16384 slots covered"), "{said}");
+        let ready = |node: &Server| node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok");
+        wait_for("the cluster is whole", || async { nodes.iter().all(ready) }).await;
+
+        let client = client(&format!("redis-cluster://{},{}", addresses[0], addresses[1]), 2000).await;
+        for at in 0..30 {
+            write(&client, &format!("k{at}"), &at.to_string()).await;
+        }
+        let mut ask = Ask::new(NOW);
+        let slots: Vec<_> = (0..30).map(|at| ask.get(format!("k{at}"))).collect();
+        let row = client.ask(&ask.into_batch()).await.unwrap();
+        for (at, slot) in slots.into_iter().enumerate() {
+            assert_eq!(Cells(&row).bytes(slot), Some(at.to_string().into()));
+        }
+        assert!(nodes.iter().all(|node| node.cli(&["DBSIZE"]).trim() != "0"), "all nodes hold some");
+
+        let fields = vec![("id".to_owned(), "1".to_owned())];
+        let record = Op::SetHash { key: "key:{good}".into(), fields, ttl_ms: None };
+        client.ask(&Batch { now_ms: NOW, ops: vec![record] }).await.unwrap();
+        let attempt = async |credential: &str| {
+            let mut ask = Ask::new(NOW);
+            let record = ask.record(format!("key:{{{credential}}}"));
+            let failed = ask.spend(limit("by-address"), Guard::UnlessLive(record.op), "m".into(), false);
+            let member = client.round_trips().to_string();
+            let own = limit(&format!("l:{{{credential}}}:default"));
+            let own = ask.spend_record(record, format!("l:{{{credential}}}:"), Some(own), member, 1);
+            let row = client.ask(&ask.into_batch()).await.unwrap();
+            let admitted = |spend: Option<acip_core::store::Spend>| spend.map(|spend| spend.admitted);
+            (admitted(Cells(&row).spend(failed)), admitted(Cells(&row).spend(own)))
+        };
+        assert_eq!(attempt("good").await, (None, Some(true)));
+        assert_eq!(attempt("bad").await, (Some(true), None));
+        assert_eq!(attempt("good").await, (None, Some(true)));
+        assert_eq!(attempt("good").await, (None, Some(false)));
+        assert_eq!(client.status().mode, "cluster");
+        assert!(client.status().up);
+    });
+}
+
+#[test]
+fn sentinels_lead_to_the_new_master() {
+    on_one_thread(async {
+        let mut master = Server::start(PLAIN).await;
+        let of = format!("127.0.0.1 {}", master.port);
+        let replica = Server::start(&[PLAIN, &["--replicaof", &of]].concat()).await;
+        let (folder, port) = (tempdir().unwrap(), free_port());
+        let config = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor main {of} 1\nsentinel down-after-milliseconds main 500\n\
+             sentinel failover-timeout main 3000\n"
+        );
+        std::fs::write(folder.path().join("sentinel.conf"), config).unwrap();
+        let sentinel = Server::start_in(folder, port, &["{folder}/sentinel.conf", "--sentinel"]).await;
+        wait_for("the replica is known", || async {
+            sentinel.cli(&["SENTINEL", "REPLICAS", "main"]).contains(&replica.port.to_string())
+                && replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
+        })
+        .await;
+        let client = client(&format!("redis-sentinel://127.0.0.1:{port}/main"), 500).await;
+        write(&client, "a", "1").await;
+        assert_eq!(client.status().mode, "sentinel");
+        wait_for("it is replicated", || async { replica.cli(&["GET", "a"]).trim() == "1" }).await;
+        master.kill();
+        wait_for("the replica answers", || async {
+            let answer = read(&client, "a").await;
+            assert!(!matches!(answer, Ok(None) | Err(StoreError::Protocol(_))), "{answer:?}");
+            answer.is_ok()
+        })
+        .await;
+        assert_eq!(read(&client, "a").await, Ok(Some("1".into())));
+    });
+}
