@@ -95,7 +95,6 @@ async fn run<C: Future<Output = Result<(), hyper::Error>>>(
             Command::Drain if drained => {}
             Command::Drain => {
                 drained = true;
-                registered = false;
                 drain(connection.as_mut());
             }
         }

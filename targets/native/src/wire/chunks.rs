@@ -1,7 +1,5 @@
 //! Where a chunked body ends (RFC 9112 §7.1), strictly: every size line and trailer ends in CRLF.
 
-use memchr::memchr;
-
 /// Follows one chunked body.
 #[derive(Debug, Default)]
 pub struct ChunkScan {
@@ -29,9 +27,19 @@ enum State {
     End,
 }
 
-/// A chunked body that is not one.
+/// Where reading stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadChunk;
+pub enum ChunkEnd {
+    /// At the end of the bytes.
+    More,
+    /// At the end of the body.
+    Ended,
+    /// Before a byte that does not belong there: a size that is none, a line that does not end in CRLF, too long
+    /// an extension or trailer.
+    Bad,
+}
+
+struct BadChunk;
 
 impl ChunkScan {
     /// Bytes of chunk data that may come next and need no look.
@@ -52,11 +60,8 @@ impl ChunkScan {
         }
     }
 
-    /// Reads on; returns how many of the bytes belong to this body, and whether it has ended there.
-    ///
-    /// # Errors
-    /// A size that is none, a line that does not end in CRLF, too long an extension or trailer.
-    pub fn advance(&mut self, bytes: &[u8]) -> Result<(usize, bool), BadChunk> {
+    /// Reads on; returns how many of the bytes belong to this body, and why no more do.
+    pub fn advance(&mut self, bytes: &[u8]) -> (usize, ChunkEnd) {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             if let State::Data(left) = self.state {
@@ -67,27 +72,30 @@ impl ChunkScan {
             }
             if self.state == State::Trailer {
                 // Trailers are the parser's to read; only their lines matter here.
-                let step = memchr(b'\r', rest).unwrap_or(rest.len());
-                let (line, _) = rest.split_at(step);
+                let line =
+                    rest.iter().position(|byte| matches!(byte, b'\r' | b'\n' | 0)).unwrap_or(rest.len());
+                let step = line.min(MAX_TRAILERS - self.trailers);
                 self.trailers += step;
-                if self.trailers > MAX_TRAILERS || line.iter().any(|byte| *byte == b'\n' || *byte == 0) {
-                    return Err(BadChunk);
-                }
                 at += step;
-                if step < rest.len() {
-                    self.state = State::TrailerLf;
-                    at += 1;
+                match rest.get(step) {
+                    None => {}
+                    Some(b'\r') => {
+                        self.state = State::TrailerLf;
+                        at += 1;
+                    }
+                    Some(_) => return (at, ChunkEnd::Bad),
                 }
                 continue;
             }
             let Some(byte) = rest.first() else { break };
-            self.state = self.step(*byte)?;
+            let Ok(next) = self.step(*byte) else { return (at, ChunkEnd::Bad) };
+            self.state = next;
             at += 1;
             if self.state == State::End {
-                return Ok((at, true));
+                return (at, ChunkEnd::Ended);
             }
         }
-        Ok((at, false))
+        (at, ChunkEnd::More)
     }
 
     fn step(&mut self, byte: u8) -> Result<State, BadChunk> {

@@ -13,7 +13,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    chunks::ChunkScan,
+    chunks::{ChunkEnd, ChunkScan},
     head::{BodyFraming, Framing, HeadScan, Progress, Violation},
     watch::{Upgrade, Watch},
 };
@@ -192,16 +192,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
                         self.end_body(upgrade);
                     }
                 }
-                Mode::Chunked { scan, upgrade } => match scan.advance(rest) {
-                    Ok((used, ended)) => {
-                        at += used;
-                        if ended {
+                Mode::Chunked { scan, upgrade } => {
+                    let (used, end) = scan.advance(rest);
+                    at += used;
+                    match end {
+                        ChunkEnd::More => {}
+                        ChunkEnd::Bad => self.mode = Mode::Broken,
+                        ChunkEnd::Ended => {
                             let upgrade = *upgrade;
                             self.end_body(upgrade);
                         }
                     }
-                    Err(_) => self.mode = Mode::Broken,
-                },
+                }
                 Mode::Raw => at = bytes.len(),
                 Mode::Settling | Mode::Refused | Mode::Broken => break,
             }

@@ -11,3 +11,6 @@ pub mod watch;
 
 pub use guard::{Protocol, Wire};
 pub use watch::{Command, Watch};
+
+#[cfg(test)]
+mod tests;

@@ -193,10 +193,10 @@ impl Watch {
 }
 
 fn wake(place: &Mutex<Option<Waker>>) {
-    if let Ok(mut waker) = place.lock()
-        && let Some(waker) = waker.take()
+    if let Ok(waker) = place.lock()
+        && let Some(waker) = &*waker
     {
-        waker.wake();
+        waker.wake_by_ref();
     }
 }
 
