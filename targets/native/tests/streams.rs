@@ -40,6 +40,7 @@ fn chunks_pass_one_by_one_in_both_directions() {
     // Both connections live on.
     client.send(GET);
     origin.until("\r\n\r\n");
+    drop(client);
     server.stop();
 }
 
@@ -58,6 +59,7 @@ fn an_answer_may_come_before_the_upload_ends() {
     origin.until("1\r\nb\r\n");
     origin.send("1\r\ny\r\n");
     client.until("1\r\ny\r\n");
+    drop(client);
     server.stop();
 }
 
@@ -115,6 +117,7 @@ fn a_silent_origin_breaks_the_stream() {
     client.until("x\r\n");
     assert!(client.time_to_end() >= Duration::from_millis(100));
     assert_eq!(origin.rest(), "");
+    drop(client);
     server.stop();
 }
 
@@ -126,6 +129,7 @@ fn no_head_in_time_is_504() {
     client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let answer = client.rest();
     assert!(answer.starts_with("HTTP/1.1 504") && answer.contains("GATEWAY_TIMEOUT"), "{answer}");
+    drop(client);
     server.stop();
 }
 
@@ -152,6 +156,7 @@ fn another_origin_is_tried_where_none_was_reached() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
     assert_eq!(origin.join().expect("the origin ends well"), ["body", "body"]);
+    drop(client);
     server.stop();
 }
 
@@ -168,6 +173,7 @@ fn a_dead_idle_connection_is_replaced() {
         let answer = client.until("\r\n\r\n");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
+    drop(client);
     server.stop();
 }
 

@@ -36,6 +36,7 @@ fn check(bytes: &str, forwarded: usize, last: &str, code: &str) {
     assert!(answer.starts_with(last) && answer.contains(code), "{bytes:?}: {answers}");
     assert!(answer.contains("connection: close") && answer.contains("x-request-id: "), "{answer}");
     assert_eq!(answers.matches("HTTP/1.1 200").count(), forwarded);
+    drop(client);
     server.stop();
 }
 
@@ -74,6 +75,7 @@ fn a_bad_chunk_ends_the_upload() {
     let answer = client.rest();
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("BAD_REQUEST"), "{answer}");
     assert!(!origin.rest().contains("0\r\n\r\n"), "the origin sees no end");
+    drop(client);
     server.stop();
 }
 
@@ -94,5 +96,6 @@ fn too_large_a_body_is_refused_and_its_upload_stops() {
     let answer = client.rest();
     assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("PAYLOAD_TOO_LARGE"), "{answer}");
     assert_eq!(origin.rest(), "", "nothing past the limit is passed on");
+    drop(client);
     server.stop();
 }

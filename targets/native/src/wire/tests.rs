@@ -191,7 +191,7 @@ fn bytes_behind_an_upgrade_wait_for_its_answer() {
         let mut wire =
             Wire::new(Pieces(VecDeque::from([head.to_vec(), more.to_vec()])), Arc::clone(&watch), MAX_HEAD);
         let mut out = [0; 256];
-        assert_eq!(wire.read(&mut out).now_or_never().map(|read| read.ok()), Some(Some(head.len())));
+        assert_eq!(wire.read(&mut out).now_or_never().map(Result::ok), Some(Some(head.len())));
         watch.settle_upgrade(granted);
         let read = wire.read(&mut out).now_or_never().and_then(Result::ok).unwrap_or_default();
         assert_eq!(&out[..read], expected);

@@ -11,7 +11,7 @@ use acip_core::config::{Document, Origin, OriginUrl};
 use acip_gateway::server::Server;
 
 /// A gateway without auth and limits in front of these origins.
-pub fn gateway(origins: &[SocketAddr], change: impl FnOnce(&mut Document)) -> Server {
+pub(crate) fn gateway(origins: &[SocketAddr], change: impl FnOnce(&mut Document)) -> Server {
     let mut document = Document::default();
     document.server.host = Ipv4Addr::LOCALHOST.into();
     document.server.port = 0;
@@ -39,21 +39,21 @@ pub fn gateway(origins: &[SocketAddr], change: impl FnOnce(&mut Document)) -> Se
 }
 
 /// A listener on a free port.
-pub fn listen() -> (TcpListener, SocketAddr) {
+pub(crate) fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("an address");
     (listener, address)
 }
 
 /// One end of a connection; every read has a time limit, so that a test fails and does not hang.
-pub struct Peer(pub TcpStream);
+pub(crate) struct Peer(pub(crate) TcpStream);
 
 impl Peer {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         Self::new(TcpStream::connect(address).expect("connects"))
     }
 
-    pub fn accept(listener: &TcpListener) -> Self {
+    pub(crate) fn accept(listener: &TcpListener) -> Self {
         Self::new(listener.accept().expect("accepts").0)
     }
 
@@ -63,12 +63,12 @@ impl Peer {
         Self(stream)
     }
 
-    pub fn send(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).expect("writes");
     }
 
     /// Reads until `end` stands at the end.
-    pub fn until(&mut self, end: &str) -> String {
+    pub(crate) fn until(&mut self, end: &str) -> String {
         let mut seen = Vec::new();
         let mut byte = [0];
         while !seen.ends_with(end.as_bytes()) {
@@ -80,7 +80,7 @@ impl Peer {
     }
 
     /// Reads until the other side closes; a reset counts.
-    pub fn rest(&mut self) -> String {
+    pub(crate) fn rest(&mut self) -> String {
         let mut seen = Vec::new();
         let mut part = [0; 4096];
         loop {
@@ -95,7 +95,7 @@ impl Peer {
     }
 
     /// How long until the other side closes.
-    pub fn time_to_end(&mut self) -> Duration {
+    pub(crate) fn time_to_end(&mut self) -> Duration {
         let began = Instant::now();
         self.rest();
         began.elapsed()
