@@ -1,0 +1,61 @@
+"""`python -m origin`: serves the application on loopback, and says on standard output where.
+
+With `--with-parent` it ends when its standard input does, so that no test leaves a server behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import sys
+import threading
+
+import uvicorn
+
+from .app import create
+
+
+class Server(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    address = ("", 0)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print("listening on {}:{}".format(*self.address), flush=True)
+
+
+def main() -> None:
+    """Reads the arguments and serves."""
+    parser = argparse.ArgumentParser(prog="origin")
+    parser.add_argument("--port", type=int, default=0, help="0: a free one")
+    parser.add_argument("--instance", default="origin", help="the value of `X-Origin`")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input ends")
+    options = parser.parse_args()
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", options.port))
+    config = uvicorn.Config(
+        create(options.instance),
+        http="h11",
+        ws="websockets-sansio",
+        log_level="warning",
+        access_log=False,
+        backlog=1024,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=1,
+    )
+    server = Server(config)
+    server.address = listener.getsockname()
+    if options.with_parent:
+        threading.Thread(target=_wait_for_parent, args=(server,), daemon=True).start()
+    asyncio.run(server.serve(sockets=[listener]))
+
+
+def _wait_for_parent(server: Server) -> None:
+    sys.stdin.buffer.read()
+    server.should_exit = True
+
+
+main()
