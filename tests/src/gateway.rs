@@ -1,0 +1,105 @@
+//! The built binary `acip-gateway`.
+
+use std::{path::PathBuf, process::Command};
+
+use tempfile::TempDir;
+
+use crate::{ADMIN, Http, KEY, OTHER_KEY, process::Process, root, wait_until};
+
+/// A running gateway in a folder of its own, with a clean environment.
+pub struct Gateway {
+    process: Process,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Gateway {
+    /// Starts one in front of these origins, with these variables besides, and waits until it is ready.
+    pub fn start(origins: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::with_file(origins, environment, None)
+    }
+
+    /// As [`Gateway::start`], with the text of a `gateway.toml`.
+    pub fn with_file(origins: &[&str], environment: &[(&str, &str)], file: Option<&str>) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let mut command = Command::new(gateway_binary());
+        command.current_dir(&folder).env_clear().envs([
+            ("GATEWAY_HOST", "127.0.0.1"),
+            ("GATEWAY_PORT", "0"),
+            ("GATEWAY_THREADS", "2"),
+            ("ADMIN_TOKEN", ADMIN),
+            ("LOG_FORMAT", "json"),
+        ]);
+        command.env("AUTH_API_KEYS", format!("test:{KEY},other:{OTHER_KEY}"));
+        if !origins.is_empty() {
+            command.env("FASTAPI_URL", origins.join(","));
+        }
+        for (name, value) in environment {
+            command.env(name, value);
+        }
+        command.arg("serve");
+        if let Some(text) = file {
+            std::fs::write(folder.path().join("gateway.toml"), text).expect("writes");
+            command.args(["--config", "gateway.toml"]);
+        }
+        let mut process = Process::start("acip-gateway", &mut command);
+        let port = process.find("the address", |line| {
+            let (_, rest) = line.split_once("\"address\":\"127.0.0.1:")?;
+            rest.split('"').next()?.parse().ok()
+        });
+        wait_until("readiness", || {
+            let ready =
+                crate::raw(port, b"GET /gateway/readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+            ready.starts_with("HTTP/1.1 200")
+        });
+        Self { process, port, folder }
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// For requests to it.
+    pub fn http(&self) -> Http {
+        Http::new(self.port)
+    }
+
+    /// Rewrites its file; SIGHUP makes it count.
+    pub fn rewrite(&self, text: &str) {
+        std::fs::write(self.folder.path().join("gateway.toml"), text).expect("writes");
+    }
+
+    /// Sends a signal by name: `TERM`, `HUP`.
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for its end; gives the exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.process.wait()
+    }
+
+    /// Everything it has logged so far.
+    pub fn log(&self) -> String {
+        self.process.output()
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("running");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        let kib: u64 = line.split_whitespace().nth(1).and_then(|it| it.parse().ok()).expect("a number");
+        kib * 1024
+    }
+}
+
+/// The binary under test: `ACIP_GATEWAY_BIN`, or what `cargo xtask test` built.
+pub fn gateway_binary() -> PathBuf {
+    std::env::var_os("ACIP_GATEWAY_BIN").map_or_else(|| root().join("target/e2e/acip-gateway"), PathBuf::from)
+}

@@ -1,0 +1,78 @@
+//! A real redis-server.
+
+use std::{
+    net::{TcpListener, TcpStream},
+    process::Command,
+};
+
+use crate::{process::Process, wait_until};
+
+/// A redis-server without persistence on a port of its own.
+pub struct Redis {
+    process: Option<Process>,
+    port: u16,
+}
+
+impl Redis {
+    /// Starts one and waits until it answers.
+    pub fn start() -> Self {
+        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("a port").port();
+        let mut redis = Self { process: None, port };
+        redis.restart();
+        redis
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Starts it again on the same port, empty.
+    pub fn restart(&mut self) {
+        let port = self.port.to_string();
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .current_dir(std::env::temp_dir());
+        self.process = Some(Process::start("redis-server", &mut command));
+        wait_until("redis-server", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Stops it without closing its connections: it hangs until [`Redis::resume`].
+    pub fn pause(&self) {
+        self.process.as_ref().expect("running").signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.process.as_ref().expect("running").signal("CONT");
+    }
+
+    /// Runs one command with redis-cli; gives its raw output without the last line end.
+    pub fn cli(&self, arguments: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string(), "--raw"])
+            .args(arguments)
+            .output()
+            .expect("redis-cli starts");
+        String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned()
+    }
+
+    /// Keys that match a glob, sorted.
+    pub fn keys(&self, pattern: &str) -> Vec<String> {
+        let text = self.cli(&["KEYS", pattern]);
+        let mut keys: Vec<String> = text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        keys.sort();
+        keys
+    }
+}
