@@ -90,6 +90,8 @@ pub struct Outgoing {
     pub capture_request: usize,
     /// Bytes of the response's body wanted in [`crate::Outcome`]; 0: none. Plugins raise it, also when sealing.
     pub capture_response: usize,
+    /// See [`crate::Seal::hold_until_written`]. Plugins set it, also when sealing.
+    pub hold_until_written: bool,
 }
 
 impl Flow {

@@ -155,6 +155,9 @@ pub struct Seal {
     pub replace: Option<Bytes>,
     /// Bytes of the response's body to keep for [`Outcome`]; 0: none.
     pub capture_response: usize,
+    /// Whether the accounts are closed and the store is told before the client gets the body, if that is no longer
+    /// than `capture_response`: what the client does next must find the store up to date.
+    pub hold_until_written: bool,
     /// Ms the body may be silent.
     pub idle_timeout_ms: u64,
     /// Ends the request's accounts.

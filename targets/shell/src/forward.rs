@@ -5,7 +5,7 @@ use std::{cell::RefCell, pin::pin, rc::Rc};
 use acip_core::{Forward, OriginFailure, ResponseHead, Seal, outcome::End, verdict::RequestBody};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use http::{Extensions, Method, Response, StatusCode, Version, header};
+use http::{Extensions, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
 use crate::{
@@ -64,7 +64,7 @@ pub(crate) async fn forward<P: Ports>(
             if upgrade && seal.head.status == StatusCode::SWITCHING_PROTOCOLS {
                 tunnel(account, seal, client.extensions, parts.extensions)
             } else {
-                respond(account, seal, body).await
+                respond(account, seal, body, &client.method).await
             }
         }
     }
@@ -171,17 +171,16 @@ async fn respond<P: Ports>(
     mut account: Account<P>,
     seal: Seal,
     mut body: P::OriginBody,
+    method: &Method,
 ) -> Response<Body<P>> {
-    let Seal { mut head, replace, capture_response, idle_timeout_ms, closing, .. } = seal;
-    let hold_until_written = false;
+    let Seal { mut head, replace, capture_response, idle_timeout_ms, hold_until_written, closing } = seal;
     let (ports, began_us) = (account.ports.clone(), account.began_us);
     account.enter(Stage::Closing(closing));
     account.capture = crate::capture::Capture::new(capture_response);
     let body = if let Some(replace) = replace {
-        head.headers.remove(header::TRANSFER_ENCODING);
-        head.headers.remove(header::CONTENT_LENGTH);
         drop(body);
         account.capture.push(&replace);
+        let replace = if *method == Method::HEAD { Bytes::new() } else { replace };
         Body::whole(replace, Some(account))
     } else if hold_until_written {
         match read_ahead(&mut account, &mut body, capture_response, idle_timeout_ms).await {

@@ -46,6 +46,7 @@ impl Forward {
         dress(&gateway.departure, &flow, refused.is_some(), &mut head.headers);
         Seal {
             capture_response: flow.outgoing.capture_response,
+            hold_until_written: flow.outgoing.hold_until_written,
             idle_timeout_ms,
             closing: Closing { status: head.status, refused, flow },
             head,
