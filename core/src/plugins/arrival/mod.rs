@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use uuid::Builder;
 
 use super::{
-    auth::Presented,
+    auth::{AuthSettings, Presented, present},
     routes::{Route, RouteKind, Table},
 };
 use crate::{
@@ -29,6 +29,7 @@ mod tests;
 pub struct Arrival {
     table: Table,
     limits: checks::Limits,
+    auth: AuthSettings,
     trusted: Vec<IpNet>,
     regions: Regions,
     own_region: Option<String>,
@@ -48,6 +49,7 @@ impl Arrival {
                 head_bytes: document.server.max_header_bytes,
                 body_bytes: document.server.max_body_bytes,
             },
+            auth: AuthSettings::compile(document),
             trusted: document.server.trusted_proxies.clone(),
             regions: document.regions.clone(),
             own_region: document.identity.region.clone(),
@@ -72,6 +74,7 @@ impl Arrival {
             .or(refusal)
             .or_else(|| checks::method(&head, &facts))
             .or_else(|| checks::passages(&head.headers, &self.name));
+        let (presented, refusal) = self.credential(&head.headers, place.route.kind, refusal);
         let via_trusted_proxy =
             facts.hints.client.is_none() && forwarded::is_trusted(facts.peer.ip, &self.trusted);
         let client = self.chain(&head.headers, &facts).last().copied().unwrap_or(facts.peer.ip);
@@ -79,7 +82,7 @@ impl Arrival {
             region: self.region(&head.headers, &facts, via_trusted_proxy),
             id: request_id(&head.headers, &facts),
             trace: trace::context(&head.headers, &facts.entropy, self.sample),
-            presented: Presented::default(),
+            presented,
             wants_problem: wants_problem(&head.headers),
             route: place.route,
             worker_id: place.worker_id,
@@ -90,6 +93,21 @@ impl Arrival {
             facts,
         };
         (request, refusal)
+    }
+
+    /// The credential, or what is wrong with it where nothing else is. A worker takes any refusal of `verify` for
+    /// "register anew", so what it sends there is left to the origin.
+    fn credential(
+        &self,
+        headers: &HeaderMap,
+        kind: RouteKind,
+        refusal: Option<Refusal>,
+    ) -> (Presented, Option<Refusal>) {
+        match present(&self.auth, headers) {
+            Ok(presented) => (presented, refusal),
+            Err(_) if kind == RouteKind::Verify => (Presented::default(), refusal),
+            Err(wrong) => (Presented::default(), refusal.or(Some(wrong))),
+        }
     }
 
     /// The verified addresses from the peer to the client; never empty.

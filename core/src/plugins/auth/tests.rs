@@ -1,0 +1,3 @@
+//! Heads and rows in, rulings out.
+
+mod present;
