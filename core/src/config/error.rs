@@ -101,9 +101,11 @@ impl<'a> Faults<'a> {
         Self { name, text, errors: Vec::new() }
     }
 
-    /// Notes an error.
+    /// Notes an error; past [`MAX_ERRORS`] nobody reads on.
     pub(super) fn note(&mut self, place: Place, message: impl Into<String>) {
-        self.errors.push(ConfigError { place, message: message.into() });
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(ConfigError { place, message: message.into() });
+        }
     }
 
     /// The place of a key, whose value stands at this byte of the file.
@@ -118,6 +120,9 @@ impl<'a> Faults<'a> {
 
     /// Notes an error in the file.
     pub(super) fn in_file(&mut self, key: &str, at: Option<usize>, message: impl Into<String>) {
+        if self.errors.len() >= MAX_ERRORS {
+            return;
+        }
         let place = self.place(key, at);
         self.note(place, message);
     }
@@ -137,7 +142,7 @@ pub(super) fn suggestion<'w>(word: &str, known: impl IntoIterator<Item = &'w str
     nearest(word, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
-/// The nearest of some words. A third of the letters may differ: `prot` means `port`, `plot` does not mean `tls`.
+/// The nearest of some words. One letter in four may differ: `prot` means `port`, `plot` does not mean `tls`.
 pub(super) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     // The comparison takes time in proportion to the product of both lengths, and no knob's name is that long.
     if word.len() > 80 {
@@ -145,5 +150,8 @@ pub(super) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) 
     }
     let distance = |known: &'w str| (strsim::damerau_levenshtein(word, known), known);
     let (distance, near) = known.into_iter().map(distance).min_by_key(|(distance, _)| *distance)?;
-    (distance <= word.len().div_ceil(3)).then_some(near)
+    (distance <= (word.len() / 4).max(1)).then_some(near)
 }
+
+/// Errors that are kept, so that a file of nothing but errors costs no more than reading it.
+const MAX_ERRORS: usize = 1000;

@@ -3,6 +3,7 @@
 
 use alloc::{
     borrow::{Cow, ToOwned},
+    collections::BTreeSet,
     format,
     string::String,
     vec::Vec,
@@ -134,9 +135,10 @@ pub(super) fn keys_are_known<'w, W: IntoIterator<Item = &'w str>>(
     known: impl Fn() -> W,
     faults: &mut Faults<'_>,
 ) {
-    for (i, entry) in entries.iter().enumerate() {
+    let mut earlier = BTreeSet::new();
+    for entry in entries {
         let key = &entry.key;
-        if entries.iter().take(i).any(|earlier| earlier.key == *key) {
+        if !earlier.insert(key) {
             faults.in_file(&join(path, key), entry.at, "this key stands here twice; keep one");
         } else if !known().into_iter().any(|name| name == key) {
             let message = format!("unknown key `{}`{}", shown(key), suggestion(key, known()));

@@ -2,6 +2,7 @@
 
 use alloc::{
     borrow::ToOwned,
+    collections::BTreeSet,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -207,7 +208,7 @@ impl Knob for CorsOrigins {
 
 impl Knob for Vec<StaticKey> {
     fn read(parts: &[&str], _kind: Kind) -> Result<Self, Flaw> {
-        let mut earlier: Vec<&str> = Vec::new();
+        let mut earlier = BTreeSet::new();
         let keys = parts.iter().enumerate().map(|(part, text)| {
             let flaw = |wanted| Flaw { part, wanted };
             let (name, key) = match text.split_once(':') {
@@ -215,10 +216,9 @@ impl Knob for Vec<StaticKey> {
                 None => (format!("key-{}", part.saturating_add(1)), *text),
             };
             form::static_key(&name, key).map_err(flaw)?;
-            if earlier.contains(&key) {
+            if !earlier.insert(key) {
                 return Err(flaw("each key once".to_owned()));
             }
-            earlier.push(key);
             Ok(StaticKey { name, key: Secret::new(key) })
         });
         keys.collect()

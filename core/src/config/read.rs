@@ -70,8 +70,9 @@ impl Document {
     }
 }
 
-/// Every knob, in the order of the documentation; where two set the same, the one that counts is later.
-pub(super) fn scalars() -> impl Iterator<Item = &'static Setting> {
+/// Every knob, in the order of the documentation; where two set the same, the one that counts is later. Platforms
+/// that cannot list their variables ask for these by name.
+pub fn scalars() -> impl Iterator<Item = &'static Setting> {
     ONLY_VARIABLES.iter().chain(IN_SECTIONS).chain(core::iter::once(&WORKERS_FORMAT))
 }
 

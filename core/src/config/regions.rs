@@ -17,8 +17,8 @@ impl Default for Regions {
     fn default() -> Self {
         let mut aliases = BTreeMap::new();
         for (name, others) in NAMES {
-            for alias in core::iter::once(name).chain(others.iter()) {
-                aliases.insert((*alias).to_owned(), (*name).to_owned());
+            for alias in core::iter::once(*name).chain(others.split_whitespace()) {
+                aliases.insert(alias.to_owned(), (*name).to_owned());
             }
         }
         let mut distances = BTreeMap::new();
@@ -173,207 +173,52 @@ pub(super) fn pair(a: &str, b: &str) -> (String, String) {
 
 /// Canonical names, each with country codes, cloud zones and other spellings. Where a country could be in two
 /// regions it stands with the nearer large data centres.
-const NAMES: &[(&str, &[&str])] = &[
+const NAMES: &[(&str, &str)] = &[
     (
         "us-west",
-        &[
-            "us-west-1",
-            "us-west-2",
-            "us-west1",
-            "us-west2",
-            "us-west3",
-            "us-west4",
-            "westus",
-            "westus2",
-            "westus3",
-            "wnam",
-            "california",
-            "oregon",
-        ],
+        "us-west-1 us-west-2 us-west1 us-west2 us-west3 us-west4 westus westus2 westus3 wnam \
+         california oregon",
     ),
-    (
-        "us-east",
-        &[
-            "us-east-1",
-            "us-east-2",
-            "us-east1",
-            "us-east4",
-            "us-east5",
-            "eastus",
-            "eastus2",
-            "enam",
-            "virginia",
-            "ohio",
-        ],
-    ),
+    ("us-east", "us-east-1 us-east-2 us-east1 us-east4 us-east5 eastus eastus2 enam virginia ohio"),
     (
         "eu-west",
-        &[
-            "eu-west-1",
-            "eu-west-2",
-            "eu-west-3",
-            "europe-west1",
-            "europe-west2",
-            "europe-west9",
-            "westeurope",
-            "northeurope",
-            "uksouth",
-            "ukwest",
-            "francecentral",
-            "gb",
-            "uk",
-            "ie",
-        ],
+        "eu-west-1 eu-west-2 eu-west-3 europe-west1 europe-west2 europe-west9 westeurope northeurope \
+         uksouth ukwest francecentral gb uk ie",
     ),
     (
         "eu-central",
-        &[
-            "eu-central-1",
-            "eu-central-2",
-            "eu-south-1",
-            "eu-north-1",
-            "europe-west3",
-            "europe-west6",
-            "europe-north1",
-            "germanywestcentral",
-            "switzerlandnorth",
-            "swedencentral",
-            "de",
-            "at",
-            "ch",
-            "dk",
-            "se",
-            "no",
-            "fi",
-            "cz",
-        ],
+        "eu-central-1 eu-central-2 eu-south-1 eu-north-1 europe-west3 europe-west6 europe-north1 \
+         germanywestcentral switzerlandnorth swedencentral de at ch dk se no fi cz",
     ),
-    ("ap-east", &["ap-east-1", "asia-east2", "eastasia", "hk", "mo"]),
+    ("ap-east", "ap-east-1 asia-east2 eastasia hk mo"),
     (
         "asia-east",
-        &[
-            "ap-northeast-1",
-            "ap-northeast-2",
-            "ap-northeast-3",
-            "asia-east1",
-            "asia-northeast1",
-            "asia-northeast2",
-            "asia-northeast3",
-            "japaneast",
-            "japanwest",
-            "koreacentral",
-            "cn-north-1",
-            "cn-northwest-1",
-            "apac",
-            "cn",
-            "jp",
-            "kr",
-            "tw",
-            "mn",
-        ],
+        "ap-northeast-1 ap-northeast-2 ap-northeast-3 asia-east1 asia-northeast1 asia-northeast2 \
+         asia-northeast3 japaneast japanwest koreacentral cn-north-1 cn-northwest-1 apac cn jp kr tw \
+         mn",
     ),
     (
         "asia-south",
-        &[
-            "ap-south-1",
-            "ap-south-2",
-            "ap-southeast-1",
-            "ap-southeast-3",
-            "asia-south1",
-            "asia-south2",
-            "asia-southeast1",
-            "asia-southeast2",
-            "centralindia",
-            "southindia",
-            "southeastasia",
-            "in",
-            "pk",
-            "bd",
-            "lk",
-            "sg",
-            "my",
-            "th",
-            "vn",
-            "id",
-            "ph",
-            "ae",
-            "sa",
-        ],
+        "ap-south-1 ap-south-2 ap-southeast-1 ap-southeast-3 asia-south1 asia-south2 asia-southeast1 \
+         asia-southeast2 centralindia southindia southeastasia in pk bd lk sg my th vn id ph ae sa",
     ),
-    ("europe-west", &["europe", "eu", "weur", "fr", "nl", "be", "lu", "es", "pt", "it"]),
-    (
-        "europe-east",
-        &[
-            "eeur",
-            "europe-central2",
-            "polandcentral",
-            "pl",
-            "ro",
-            "hu",
-            "bg",
-            "sk",
-            "ua",
-            "lt",
-            "lv",
-            "ee",
-            "gr",
-            "tr",
-            "ru",
-        ],
-    ),
+    ("europe-west", "europe eu weur fr nl be lu es pt it"),
+    ("europe-east", "eeur europe-central2 polandcentral pl ro hu bg sk ua lt lv ee gr tr ru"),
     (
         "america-north",
-        &[
-            "america",
-            "north-america",
-            "us",
-            "ca",
-            "mx",
-            "us-central",
-            "us-central1",
-            "centralus",
-            "northcentralus",
-            "southcentralus",
-            "ca-central-1",
-            "ca-west-1",
-            "northamerica-northeast1",
-            "northamerica-northeast2",
-            "canadacentral",
-            "canadaeast",
-            "mx-central-1",
-        ],
+        "america north-america us ca mx us-central us-central1 centralus northcentralus \
+         southcentralus ca-central-1 ca-west-1 northamerica-northeast1 northamerica-northeast2 \
+         canadacentral canadaeast mx-central-1",
     ),
     (
         "america-south",
-        &[
-            "south-america",
-            "sam",
-            "sa-east-1",
-            "southamerica-east1",
-            "southamerica-west1",
-            "brazilsouth",
-            "br",
-            "ar",
-            "cl",
-            "co",
-            "pe",
-            "uy",
-            "ec",
-        ],
+        "south-america sam sa-east-1 southamerica-east1 southamerica-west1 brazilsouth br ar cl co pe \
+         uy ec",
     ),
     (
         "oceania",
-        &[
-            "oc",
-            "ap-southeast-2",
-            "ap-southeast-4",
-            "australia-southeast1",
-            "australia-southeast2",
-            "australiaeast",
-            "australiasoutheast",
-            "au",
-            "nz",
-        ],
+        "oc ap-southeast-2 ap-southeast-4 australia-southeast1 australia-southeast2 australiaeast \
+         australiasoutheast au nz",
     ),
 ];
 

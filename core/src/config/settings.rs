@@ -93,7 +93,7 @@ settings! {
             "Containers are reached from outside their own network.";
         port = 3000, "GATEWAY_PORT", Number { min: 0, max: 65_535 };
             "Port to listen on; 0 lets the system choose.";
-            "The old gateway's port.";
+            "Needs no privilege, and is not the backend's 8000.";
         threads = None, "GATEWAY_THREADS", Number { min: 1, max: 1024 };
             "Runtime threads; unset: one per core.";
             "Each thread runs its own event loop, so more than the cores only adds switching.";
@@ -114,7 +114,7 @@ settings! {
             "Room for several large cookies and tokens; common servers take 8 to 32 KiB.";
         max_connections = 10_000, "MAX_CONNECTIONS", Number { min: 1, max: 1_000_000 };
             "Client connections held at once; further ones wait in the kernel's queue.";
-            "Bounds memory; above the usual limit on open files of a small container is no use.";
+            "Bounds memory; a limit on open files below it ends things earlier.";
         trusted_proxies = Vec::new(), "TRUSTED_PROXIES", List(Network);
             "Networks (CIDR) or addresses of proxies whose `X-Forwarded-For` and `Forwarded` are believed, walked \
              right to left.";
@@ -123,7 +123,7 @@ settings! {
     [upstream] Upstream {
         timeout_ms = 30_000, "FASTAPI_TIMEOUT", Number { min: 1, max: 3_600_000 };
             "Milliseconds until an origin's response headers; past them the client gets 504.";
-            "The old gateway's value.";
+            "Longer than the backend takes for anything but a synchronous job, which has a limit of its own.";
         stream_idle_timeout_ms = 60_000, "STREAM_IDLE_TIMEOUT", Number { min: 1, max: 86_400_000 };
             "Milliseconds for which a response body may be silent before it is cut.";
             "A model that loads its weights is silent for tens of seconds.";
@@ -150,7 +150,7 @@ settings! {
             "Redis' own default; a cluster has no other.";
         key_prefix = "gateway:".to_owned(), "REDIS_KEY_PREFIX", Text(KeyPrefix);
             "Prefix of the gateway's own keys. Keys of the backend (`worker:…`, `queue:…`) never get it.";
-            "The backend's tools look for it.";
+            "Says whose keys they are, beside the backend's in the same Redis.";
         rest_token = None, "UPSTASH_REDIS_REST_TOKEN", Text(HeaderValue), secret;
             "Token of the REST endpoint; `REDIS_REST_TOKEN` is the same.";
             "Only REST endpoints want one.";
@@ -195,11 +195,11 @@ settings! {
             "GPUs are slow and dear: one client must not take them all.";
         window_ms = 60_000, "RATE_LIMIT_WINDOW_MS", Number { min: 1, max: MAX_WINDOW_MS };
             "Length of the window in milliseconds.";
-            "The old gateway's value.";
+            "A minute is what people think in, and what a client can wait out.";
         max_requests = 100, "RATE_LIMIT_MAX_REQUESTS", Number { min: 0, max: MAX_LIMIT };
             "Requests per window and credential; 0 refuses everything. Polling a job and a worker's own calls have \
              ten times as many.";
-            "The old gateway's value.";
+            "More than one request a second: enough for a program, too few for a flood.";
         algorithm = Algorithm::SlidingWindow, "RATE_LIMIT_ALGORITHM", OneOf(Algorithm::NAMES);
             "How requests are counted: `sliding-window` (approximate, constant space), `sliding-log` (exact), \
              `token-bucket` (allows a burst, refills evenly), `fixed-window`.";
@@ -211,10 +211,10 @@ settings! {
             "Only what the origin or a rule allows is ever stored.";
         ttl_seconds = 60, "CACHE_TTL_SECONDS", Number { min: 0, max: 31_536_000 };
             "Seconds for which a response stays fresh on routes that opt in, where the origin says nothing.";
-            "The old gateway's value.";
+            "Long enough to spare the backend a crowd, short enough that nobody misses the news.";
         max_entries = 1000, "CACHE_MAX_SIZE", Number { min: 1, max: 10_000_000 };
             "Entries in the embedded store; the oldest leave first.";
-            "The old gateway's value.";
+            "Some thousand answers are a few megabytes.";
         max_body_bytes = 1_048_576, "CACHE_MAX_BODY_BYTES", Number { min: 1, max: 67_108_864 };
             "Larger bodies are not stored.";
             "Statistics and job results are smaller; images belong in an object store.";
@@ -226,7 +226,7 @@ settings! {
             "Needs no knowledge of the origins.";
         health_check_interval_ms = 10_000, "ROUTER_HEALTH_CHECK_INTERVAL", Number { min: 50, max: 3_600_000 };
             "Milliseconds between active checks of an origin; native only, the edge learns from answers.";
-            "The old gateway's value.";
+            "An origin that died in silence is found before many requests fail.";
         health_check_path = "/health".to_owned(), "ROUTER_HEALTH_CHECK_PATH", Text(Path);
             "Path that active checks ask.";
             "Where the backend answers.";
@@ -245,7 +245,7 @@ settings! {
             "Needs a collector.";
         service_name = "acip-gpu-gateway".to_owned(), "OTEL_SERVICE_NAME", Text(Plain);
             "Service name in traces.";
-            "The old gateway's value.";
+            "Tells the gateway from the servers behind it.";
         otlp_endpoint = None, "OTEL_EXPORTER_OTLP_ENDPOINT", Text(HttpUrl);
             "URL of an OTLP/HTTP collector.";
             "Needs a collector.";

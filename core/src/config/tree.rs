@@ -85,7 +85,8 @@ pub(super) fn parse(source: Source<'_>, faults: &mut Faults<'_>) -> Option<Node>
             }
             errors.is_empty().then(|| Node { tree: from_table(table.get_ref()), at: None })
         }
-        Format::Json => match serde_json::from_str::<Node>(source.text) {
+        // Editors of some systems write a byte order mark, which JSON's grammar does not know.
+        Format::Json => match serde_json::from_str::<Node>(source.text.trim_start_matches('\u{feff}')) {
             Ok(node) => Some(node),
             Err(error) => {
                 let message = error.to_string();

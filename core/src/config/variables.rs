@@ -17,7 +17,10 @@ pub(super) fn are_known(env: &BTreeMap<String, String>, faults: &mut Faults<'_>)
             continue;
         }
         let message = if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-            format!("unknown variable{}", suggestion(name, known()))
+            match OTHERS_NAMES.iter().find(|(other, _)| other == name) {
+                Some((_, instead)) => format!("unknown variable; write {instead}"),
+                None => format!("unknown variable{}", suggestion(name, known())),
+            }
         } else if let Some(near) = nearest(name, known()).filter(|near| is_slip(name, near)) {
             format!("unknown variable; did you mean `{near}`?")
         } else {
@@ -67,6 +70,15 @@ const PREFIXES: &[&str] = &[
     "LOG_",
     "CORS_",
     "TLS_",
+];
+
+/// Names that other programs have for what we say in another way.
+const OTHERS_NAMES: &[(&str, &str)] = &[
+    ("REDIS_HOST", "`REDIS_URL=redis://host:port`"),
+    ("REDIS_PORT", "`REDIS_URL=redis://host:port`"),
+    ("REDIS_USERNAME", "`REDIS_URL=redis://user@host:port`"),
+    ("FASTAPI_HOST", "`FASTAPI_URL=http://host:port`"),
+    ("FASTAPI_PORT", "`FASTAPI_URL=http://host:port`"),
 ];
 
 /// Names that are read before there is a document.

@@ -344,7 +344,11 @@ fn variables_that_are_ours_and_others() {
         ("AUTH_TOKEN_SALT", ""),
     ];
     assert_eq!(ok(None, &others).server.port, 3000);
-    check(None, &[("REDIS_PORT", "6379")], &["REDIS_PORT: unknown variable"]);
+    check(
+        None,
+        &[("REDIS_PORT", "6379")],
+        &["REDIS_PORT: unknown variable; write `REDIS_URL=redis://host:port`"],
+    );
 }
 
 #[test]

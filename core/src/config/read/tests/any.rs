@@ -1,12 +1,89 @@
 //! Whatever comes, reading answers: it never panics.
 
-use std::{format, string::String, vec::Vec};
+use std::{
+    borrow::ToOwned,
+    format,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 
 use proptest::prelude::*;
+use serde_json::Value;
 
-use super::{json, read, scalars, toml};
+use super::{Algorithm, json, read, scalars, toml};
+
+/// Values of a kind that one key or another takes, and some that none does.
+fn value() -> impl Strategy<Value = Value> {
+    let texts = [
+        "",
+        "/a/{id}",
+        "http://a",
+        "redis://:p@h",
+        "us-west",
+        "name",
+        "GET",
+        "on",
+        "ip",
+        "shared",
+        "strict",
+        "*",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (0_u64..3000).prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        prop::sample::select(texts.to_vec()).prop_map(Value::from),
+        prop::sample::select(Algorithm::NAMES.to_vec()).prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 20, 4, |inner| {
+        let keys = [
+            "url",
+            "name",
+            "region",
+            "weight",
+            "path",
+            "methods",
+            "limit",
+            "cache",
+            "mode",
+            "max_requests",
+            "window_ms",
+            "by",
+            "enabled",
+            "priority",
+            "aliases",
+            "distances",
+            "from",
+            "to",
+            "distance",
+            "port",
+            "cache-plugin",
+        ];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map(prop::sample::select(keys.to_vec()), inner, 0..4)
+                .prop_map(|map| map.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+        ]
+    })
+}
 
 proptest! {
+    #[test]
+    fn any_structure_is_read_or_refused(
+        top in prop::sample::select(vec!["origins", "routes", "limits", "plugins", "regions", "server", "rate_limit"]),
+        value in value(),
+    ) {
+        let document = serde_json::json!({ top: value }).to_string();
+        if let Ok(document) = read(json(&document), &[]) {
+            let shown = document.masked().to_string();
+            prop_assert!(read(json(&shown), &[]).is_ok(), "{}", shown);
+            let shown = document.to_toml_masked();
+            prop_assert!(read(toml(&shown), &[]).is_ok(), "{}", shown);
+        }
+    }
+
     #[test]
     fn any_file_is_read_or_refused(text in "\\PC{0,200}") {
         let _ = read(toml(&text), &[]);
