@@ -17,3 +17,6 @@ pub use body::{Body, BodyError};
 pub use ports::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Visitor};
 pub use serve::{refuse, serve};
 pub use upload::{Upload, UploadError};
+
+#[cfg(test)]
+mod tests;

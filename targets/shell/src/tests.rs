@@ -1,0 +1,299 @@
+//! The driver against scripted ports: whatever happens, the accounts close once and tell what happened.
+
+mod scripted;
+
+use std::{net::Ipv4Addr, num::NonZeroU32, pin::Pin, sync::Arc, task::Poll};
+
+use acip_core::{
+    Answer, Flow, Gateway, OriginFailure,
+    config::{Document, Origin, OriginUrl},
+    facts::{Hints, Peer},
+    outcome::End,
+    plugin::{Plan, Plugin, Ruling},
+    store::{Ask, Op},
+};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body as _;
+use scripted::{Chunks, Script, Scripted, Step, poll};
+
+use crate::{Body, BodyError, Visitor, serve};
+
+/// A plugin whose behaviour is in the path.
+struct Probe;
+
+impl Plugin for Probe {
+    fn name(&self) -> &'static str {
+        "probe-plugin"
+    }
+    fn priority(&self) -> i32 {
+        0
+    }
+    fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan {
+        let path = flow.request.head.uri.path().to_owned();
+        flow.outgoing.capture_request = 8;
+        flow.outgoing.capture_response = 8;
+        if path.contains("hold") {
+            flow.outgoing.hold_until_written = true;
+        }
+        if path.contains("write") {
+            flow.on_finish(Box::new(|flow, outcome| {
+                let value = outcome.response_body.clone().unwrap_or_default();
+                flow.writes.push(Op::Set { key: "k".into(), value, ttl_ms: None, only_new: false });
+            }));
+        }
+        if !path.contains("ask") {
+            return Plan::Pass;
+        }
+        let _ = ask.get("k".into());
+        let stale = path.contains("stale");
+        Plan::Judge(Box::new(move |_, _| {
+            if !stale {
+                return Ruling::Pass;
+            }
+            let body = Bytes::from_static(b"old");
+            let answer = Answer { status: StatusCode::OK, headers: HeaderMap::new(), body, close: false };
+            Ruling::Serve { answer, refresh: true }
+        }))
+    }
+}
+
+fn gateway() -> Arc<Gateway> {
+    let origin = |port| Origin {
+        name: format!("o{port}"),
+        url: OriginUrl { tls: false, host: "127.0.0.1".into(), port, prefix: String::new() },
+        region: None,
+        weight: NonZeroU32::MIN,
+    };
+    let mut document = Document { origins: vec![origin(1), origin(2)], ..Document::default() };
+    document.server.max_body_bytes = 16;
+    Arc::new(Gateway::with_plugins(document, vec![Arc::new(Probe)]).expect("compiles"))
+}
+
+type Served = Pin<Box<dyn Future<Output = Response<Body<Scripted>>>>>;
+
+fn begin(ports: &Scripted, method: &str, path: &str, chunks: &[&'static str]) -> Served {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "a")
+        .body(Chunks(chunks.iter().copied().collect()))
+        .expect("a request");
+    let ports = ports.clone();
+    let peer = Peer { ip: Ipv4Addr::LOCALHOST.into(), tls: false };
+    let visitor = Visitor { peer, hints: Hints::default() };
+    Box::pin(async move { serve(&ports, gateway(), visitor, request).await })
+}
+
+fn head(served: &mut Served) -> Response<Body<Scripted>> {
+    match poll(served) {
+        Poll::Ready(response) => response,
+        Poll::Pending => panic!("no head yet"),
+    }
+}
+
+fn next(body: &mut Body<Scripted>) -> Poll<Option<Result<String, BodyError>>> {
+    let mut frame = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
+    poll(&mut frame).map(|frame| {
+        frame.map(|frame| {
+            frame.map(|frame| String::from_utf8_lossy(&frame.into_data().unwrap_or_default()).into_owned())
+        })
+    })
+}
+
+fn rest(body: &mut Body<Scripted>) -> String {
+    let mut all = String::new();
+    while let Poll::Ready(Some(Ok(chunk))) = next(body) {
+        all.push_str(&chunk);
+    }
+    all
+}
+
+/// The one record there must be.
+fn end(ports: &Scripted) -> (u16, End) {
+    let records = ports.0.records.borrow();
+    assert_eq!(records.len(), 1, "closed exactly once");
+    assert_eq!(ports.in_flight(), [0, 0], "nothing is left in flight");
+    (records[0].status.as_u16(), records[0].outcome.end)
+}
+
+const ANSWER: &[Step] = &[Step::Chunk("abc"), Step::Wait, Step::Chunk("def")];
+
+#[test]
+fn a_client_may_leave_at_any_step() {
+    let ports = Scripted::new(2, vec![]);
+    ports.0.store_hangs.set(true);
+    let mut served = begin(&ports, "GET", "/ask", &[]);
+    assert!(poll(&mut served).is_pending());
+    drop(served);
+    assert_eq!(end(&ports), (499, End::ClientLeft));
+
+    let ports = Scripted::new(2, vec![Script::Hang]);
+    let mut served = begin(&ports, "GET", "/", &[]);
+    assert!(poll(&mut served).is_pending());
+    assert_eq!(ports.in_flight().iter().sum::<u32>(), 1);
+    drop(served);
+    assert_eq!(end(&ports), (499, End::ClientLeft));
+
+    let ports = Scripted::new(2, vec![Script::Answer(ANSWER.to_vec())]);
+    let mut response = head(&mut begin(&ports, "GET", "/", &[]));
+    assert_eq!(next(response.body_mut()), Poll::Ready(Some(Ok("abc".into()))));
+    assert_eq!(next(response.body_mut()), Poll::Pending);
+    drop(response);
+    assert_eq!(end(&ports), (200, End::ClientLeft));
+}
+
+#[test]
+fn a_whole_body_closes_the_accounts_with_what_was_captured() {
+    let ports = Scripted::new(2, vec![Script::Answer(ANSWER.to_vec())]);
+    ports.release();
+    let mut response = head(&mut begin(&ports, "POST", "/", &["he", "llo"]));
+    assert_eq!(rest(response.body_mut()), "abcdef");
+    drop(response);
+    assert_eq!(end(&ports), (200, End::Complete));
+    let records = ports.0.records.borrow();
+    let outcome = &records[0].outcome;
+    assert_eq!(outcome.request_body.as_deref(), Some(&b"hello"[..]));
+    assert_eq!(outcome.response_body.as_deref(), Some(&b"abcdef"[..]));
+    assert_eq!((outcome.request_bytes, outcome.response_bytes), (5, 6));
+}
+
+#[test]
+fn what_is_longer_than_asked_for_is_not_captured() {
+    let ports = Scripted::new(2, vec![Script::Answer(vec![Step::Chunk("123456"), Step::Chunk("789")])]);
+    let mut response = head(&mut begin(&ports, "POST", "/", &["123456", "789"]));
+    assert_eq!(rest(response.body_mut()), "123456789");
+    let records = ports.0.records.borrow();
+    assert_eq!((&records[0].outcome.request_body, &records[0].outcome.response_body), (&None, &None));
+}
+
+#[test]
+fn an_origin_that_breaks_or_goes_silent_breaks_the_body() {
+    let ports = Scripted::new(2, vec![Script::Answer(vec![Step::Chunk("abc"), Step::Break])]);
+    let mut response = head(&mut begin(&ports, "GET", "/", &[]));
+    assert_eq!(next(response.body_mut()), Poll::Ready(Some(Ok("abc".into()))));
+    assert_eq!(next(response.body_mut()), Poll::Ready(Some(Err(BodyError::OriginBroke))));
+    drop(response);
+    assert_eq!(end(&ports), (200, End::OriginBroke));
+
+    let ports = Scripted::new(2, vec![Script::Answer(ANSWER.to_vec())]);
+    let idle_ms = gateway().document().upstream.stream_idle_timeout_ms;
+    let mut response = head(&mut begin(&ports, "GET", "/", &[]));
+    assert!(next(response.body_mut()).is_ready());
+    // The silence counts from the first time that nothing was there, not from the head.
+    ports.advance_ms(idle_ms);
+    assert_eq!(next(response.body_mut()), Poll::Pending);
+    ports.advance_ms(idle_ms - 1);
+    assert_eq!(next(response.body_mut()), Poll::Pending);
+    ports.advance_ms(1);
+    assert_eq!(next(response.body_mut()), Poll::Ready(Some(Err(BodyError::OriginSilent))));
+    assert_eq!(end(&ports), (200, End::OriginBroke));
+}
+
+/// `script` for `method`; then this status, after so many attempts.
+fn check(method: &str, script: Vec<Script>, status: u16, failed: usize) {
+    let left = script.len();
+    let ports = Scripted::new(2, script);
+    let mut response = head(&mut begin(&ports, method, "/", &["hello"]));
+    let seen = response.status().as_u16();
+    rest(response.body_mut());
+    drop(response);
+    assert_eq!(seen, status);
+    assert_eq!(end(&ports).0, status);
+    assert_eq!(ports.0.records.borrow()[0].outcome.failed.len(), failed, "failed attempts");
+    assert_eq!(ports.0.script.borrow().len(), left.saturating_sub(failed + usize::from(status == 200)));
+}
+
+#[test]
+fn another_origin_gets_only_what_the_first_cannot_have_seen() {
+    let unreachable = || Script::Fail(OriginFailure::Unreachable, false);
+    let broken = || Script::Fail(OriginFailure::Broken, true);
+    let fine = || Script::Answer(vec![Step::Chunk("ok")]);
+    check("POST", vec![unreachable(), fine()], 200, 1);
+    check("POST", vec![unreachable(), unreachable()], 502, 2);
+    check("POST", vec![broken(), fine()], 502, 1);
+    check("PUT", vec![broken(), fine()], 200, 1);
+    check("PUT", vec![Script::TakeAndFail, fine()], 502, 1);
+}
+
+#[test]
+fn a_body_past_the_limit_is_the_clients_fault() {
+    let ports = Scripted::new(2, vec![Script::Answer(vec![])]);
+    let response = head(&mut begin(&ports, "POST", "/", &["0123456789", "0123456789"]));
+    assert_eq!(response.status(), 413);
+    drop(response);
+    assert!(ports.0.records.borrow()[0].outcome.failed.is_empty(), "no origin is blamed");
+    assert!(ports.0.board.borrow().views(0).iter().all(|view| !view.ejected));
+}
+
+#[test]
+fn no_head_in_time_is_504() {
+    let ports = Scripted::new(2, vec![Script::Hang]);
+    let mut served = begin(&ports, "POST", "/", &[]);
+    assert!(poll(&mut served).is_pending());
+    ports.advance_ms(gateway().document().upstream.timeout_ms);
+    assert_eq!(head(&mut served).status(), 504);
+}
+
+#[test]
+fn the_store_is_asked_once_and_told_afterwards() {
+    let ports = Scripted::new(2, vec![Script::Answer(vec![Step::Chunk("abc")])]);
+    let mut response = head(&mut begin(&ports, "GET", "/ask/write", &[]));
+    assert_eq!(ports.0.asked.borrow().len(), 1);
+    assert_eq!(rest(response.body_mut()), "abc");
+    assert_eq!(ports.0.asked.borrow().len(), 1, "nobody waits for what is written");
+    ports.run_tasks();
+    assert_eq!(ports.0.asked.borrow().len(), 2);
+}
+
+#[test]
+fn a_held_answer_comes_after_its_write() {
+    for down in [false, true] {
+        let ports = Scripted::new(2, vec![Script::Answer(ANSWER.to_vec())]);
+        ports.0.store_down.set(down);
+        let mut served = begin(&ports, "GET", "/hold/write", &[]);
+        assert!(poll(&mut served).is_pending(), "the body is awaited");
+        ports.release();
+        let mut response = head(&mut served);
+        let written =
+            ports.0.asked.borrow().iter().any(
+                |batch| matches!(batch.ops.as_slice(), [Op::Set { value, .. }] if &value[..] == b"abcdef"),
+            );
+        assert!(written, "the store was told first");
+        assert_eq!(rest(response.body_mut()), "abcdef");
+        drop(response);
+        assert_eq!(end(&ports), (200, End::Complete));
+    }
+    // One that is too long to be held streams on.
+    let steps = vec![Step::Chunk("0123456789"), Step::Wait, Step::Chunk("x")];
+    let ports = Scripted::new(2, vec![Script::Answer(steps)]);
+    let mut response = head(&mut begin(&ports, "GET", "/hold/write", &[]));
+    assert_eq!(next(response.body_mut()), Poll::Ready(Some(Ok("0123456789".into()))));
+    ports.release();
+    assert_eq!(rest(response.body_mut()), "x");
+    assert_eq!(end(&ports), (200, End::Complete));
+}
+
+#[test]
+fn a_stale_answer_is_refreshed_behind_the_clients_back() {
+    let ports = Scripted::new(2, vec![Script::Answer(vec![Step::Chunk("new")])]);
+    let mut response = head(&mut begin(&ports, "GET", "/ask/stale/write", &[]));
+    assert_eq!(rest(response.body_mut()), "old");
+    drop(response);
+    assert_eq!(ports.0.records.borrow().len(), 1);
+    ports.run_tasks();
+    ports.run_tasks();
+    let records = ports.0.records.borrow();
+    assert_eq!(records.len(), 2);
+    assert_eq!(records[1].outcome.response_body.as_deref(), Some(&b"new"[..]));
+}
+
+#[test]
+fn head_gets_the_length_and_no_body() {
+    let ports = Scripted::new(2, vec![]);
+    let response = head(&mut begin(&ports, "HEAD", "/../..", &[]));
+    assert!(response.body().is_end_stream());
+    assert_ne!(response.headers()["content-length"], "0");
+    drop(response);
+    assert_eq!(end(&ports).1, End::Complete);
+}
