@@ -1,0 +1,25 @@
+//! `cargo xtask bench …`: speed as ratios measured in one run, against real rivals on the same machine.
+
+mod quick;
+mod stage;
+
+/// The benches.
+#[derive(clap::Subcommand)]
+pub(crate) enum Bench {
+    /// One gateway thread against nginx `proxy_pass` and nginx + Lua + Redis, wrk with 32 connections
+    Quick {
+        /// Seconds per measurement
+        #[arg(long, default_value_t = 4)]
+        seconds: u64,
+        /// Measurements per contestant; the median counts
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
+}
+
+/// Runs a bench; an error is a mark that was missed, or a contestant that did not start.
+pub(crate) fn run(bench: &Bench) -> Result<(), String> {
+    match bench {
+        Bench::Quick { seconds, rounds } => quick::measure(*seconds, *rounds),
+    }
+}

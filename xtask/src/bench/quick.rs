@@ -1,0 +1,190 @@
+//! `bench quick`: the first marks of speed. A contestant's figure is the median of interleaved rounds; what counts
+//! is the ratio between contestants of one run.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::stage::{self, KEY, Running};
+use crate::{run, setup};
+
+/// Contestants in the order of the table.
+struct Contestant {
+    name: &'static str,
+    port: u16,
+    rates: Vec<f64>,
+}
+
+pub(super) fn measure(seconds: u64, rounds: usize) -> Result<(), String> {
+    setup::packages(NEEDS)?;
+    if !Path::new("/usr/share/lua/5.1/nginx/sha256.lua").exists() {
+        setup::install(&LIBRARIES)?;
+    }
+    let root = run::root()?;
+    let binary = build(&root)?;
+    let folder = stage::folder(&root)?;
+    let [origin, plain, lua, redis, embedded, shared] = stage::free_ports()?;
+    let _redis = start_redis(&binary, &folder, redis)?;
+    let _nginx = start_nginx(&folder, origin, plain, lua, redis)?;
+    let gateways = [
+        start_gateway(&binary, &folder, embedded, origin, None)?,
+        start_gateway(&binary, &folder, shared, origin, Some(redis))?,
+    ];
+    let mut contestants = [
+        ("nginx, static answer (the origin itself)", origin),
+        ("nginx proxy_pass", plain),
+        ("acip-gateway, auth + limit, embedded store", embedded),
+        ("nginx + Lua + Redis: key hash, EVALSHA, proxy", lua),
+        ("acip-gateway, auth + limit, Redis", shared),
+    ]
+    .map(|(name, port)| Contestant { name, port, rates: Vec::new() });
+    for contestant in &contestants {
+        stage::wait_for(contestant.port, contestant.name)?;
+        stage::wrk(contestant.port, PATH, 1)?;
+    }
+    for _ in 0..rounds.max(1) {
+        for contestant in &mut contestants {
+            contestant.rates.push(stage::wrk(contestant.port, PATH, seconds)?);
+        }
+    }
+    report(&contestants, &gateways)
+}
+
+fn report(contestants: &[Contestant; 5], gateways: &[Running; 2]) -> Result<(), String> {
+    let [_, plain, embedded, lua, shared] = contestants;
+    println!("wrk, 32 keep-alive connections, one worker or thread each, medians\n");
+    println!("| contestant | requests/s | min–max |\n|---|---:|---:|");
+    for contestant in contestants {
+        let (low, middle, high) = contestant.spread();
+        println!("| {} | {middle:.0} | {low:.0}–{high:.0} |", contestant.name);
+    }
+    let resident = gateways.iter().filter_map(Running::resident_bytes).max();
+    let resident_mib = resident.ok_or("the gateway ended during the run; its log is in target/bench")? as f64
+        / f64::from(1 << 20);
+    let marks = [
+        ("embedded store / nginx proxy_pass", embedded.median() / plain.median(), MARK_EMBEDDED, true),
+        ("Redis / nginx + Lua + Redis", shared.median() / lua.median(), MARK_REDIS, true),
+        ("resident memory after the run, MiB", resident_mib, MARK_RESIDENT_MIB, false),
+    ];
+    println!("\n| mark | measured | wanted | |\n|---|---:|---:|---|");
+    let mut missed = 0;
+    for (name, measured, wanted, at_least) in marks {
+        let met = if at_least { measured >= wanted } else { measured <= wanted };
+        missed += usize::from(!met);
+        let (sign, word) = (if at_least { "≥" } else { "≤" }, if met { "met" } else { "MISSED" });
+        println!("| {name} | {measured:.2} | {sign} {wanted} | {word} |");
+    }
+    if missed == 0 { Ok(()) } else { Err(format!("{missed} of {} marks missed", marks.len())) }
+}
+
+impl Contestant {
+    fn spread(&self) -> (f64, f64, f64) {
+        let mut rates = self.rates.clone();
+        rates.sort_by(f64::total_cmp);
+        let at = |index: usize| rates.get(index).copied().unwrap_or_default();
+        (at(0), at(rates.len() / 2), at(rates.len().saturating_sub(1)))
+    }
+
+    fn median(&self) -> f64 {
+        self.spread().1
+    }
+}
+
+fn build(root: &Path) -> Result<PathBuf, String> {
+    run::must(run::cargo(&["build", "--locked", "--release", "--package", "acip-gateway"])?)?;
+    Ok(root.join("target/release/acip-gateway"))
+}
+
+/// What the gateway itself makes of the key.
+fn stored_form(binary: &Path) -> Result<String, String> {
+    let mut command = Command::new(binary);
+    command.args(["token", "hash"]).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("cannot start the gateway: {error}"))?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(KEY.as_bytes()).map_err(|error| error.to_string())?;
+    }
+    let output = child.wait_with_output().map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn start_redis(binary: &Path, folder: &Path, port: u16) -> Result<Running, String> {
+    let mut command = Command::new("redis-server");
+    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+    let running = Running::start("redis-server", command.current_dir(folder), &folder.join("redis.log"))?;
+    stage::wait_for(port, "redis-server")?;
+    let record = format!("bench:key:{{{}}}", stored_form(binary)?);
+    let status = Command::new("redis-cli")
+        .args(["-p", &port.to_string(), "hset", &record, "id", "bench", "tenant", "bench", "enabled", "1"])
+        .output()
+        .map_err(|error| format!("cannot start `redis-cli`: {error}"))?;
+    if status.status.success() { Ok(running) } else { Err("redis-cli could not write the bench key".into()) }
+}
+
+fn start_nginx(folder: &Path, origin: u16, plain: u16, lua: u16, redis: u16) -> Result<[Running; 2], String> {
+    let body = format!("{{\"data\":\"{}\"}}", "x".repeat(1000));
+    let place = folder.display().to_string();
+    let ports = [origin, plain, lua, redis].map(|port| port.to_string());
+    let [origin, plain, lua, redis] = ports.each_ref().map(String::as_str);
+    let values = [
+        ("DIR", place.as_str()),
+        ("BODY", body.as_str()),
+        ("ORIGIN", origin),
+        ("PLAIN", plain),
+        ("LUA", lua),
+        ("REDIS", redis),
+    ];
+    stage::fill(&folder.join("gate.lua"), include_str!("gate.lua"), &values)?;
+    let start = |name: &str, template: &str| {
+        let path = folder.join(name);
+        stage::fill(&path, template, &values)?;
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(folder).arg("-c").arg(&path);
+        Running::start("nginx", &mut command, &folder.join(format!("{name}.log")))
+    };
+    Ok([
+        start("origin.conf", include_str!("origin.conf"))?,
+        start("rivals.conf", include_str!("rivals.conf"))?,
+    ])
+}
+
+fn start_gateway(
+    binary: &Path,
+    folder: &Path,
+    port: u16,
+    origin: u16,
+    redis: Option<u16>,
+) -> Result<Running, String> {
+    let mut command = Command::new(binary);
+    command.current_dir(folder).env_clear().envs([
+        ("GATEWAY_HOST", "127.0.0.1".to_owned()),
+        ("GATEWAY_PORT", port.to_string()),
+        ("GATEWAY_THREADS", "1".to_owned()),
+        ("FASTAPI_URL", format!("http://127.0.0.1:{origin}")),
+        ("AUTH_API_KEYS", format!("bench:{KEY}")),
+        ("RATE_LIMIT_MAX_REQUESTS", "4000000000".to_owned()),
+        // The rivals write no access log either.
+        ("LOG_LEVEL", "warn".to_owned()),
+    ]);
+    if let Some(redis) = redis {
+        command.env("REDIS_URL", format!("redis://127.0.0.1:{redis}"));
+        // A key of the configuration needs no record: take it away, so that the record is read as the rival does.
+        command.env_remove("AUTH_API_KEYS").env("REDIS_KEY_PREFIX", "bench:");
+    }
+    let log = folder.join(format!("gateway-{port}.log"));
+    Running::start("acip-gateway", &mut command, &log)
+}
+
+/// Nothing that the built-in routes cache or treat specially.
+const PATH: &str = "/v1/bench";
+
+const MARK_EMBEDDED: f64 = 0.6;
+const MARK_REDIS: f64 = 0.7;
+const MARK_RESIDENT_MIB: f64 = 30.0;
+
+const NEEDS: &[setup::Need] =
+    &[("redis-server", "redis-server"), ("redis-cli", "redis-tools"), ("nginx", "nginx"), ("wrk", "wrk")];
+
+/// Packages without a program of their own.
+const LIBRARIES: [&str; 3] = ["libnginx-mod-http-lua", "lua-nginx-redis", "lua-nginx-string"];

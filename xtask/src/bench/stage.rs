@@ -1,0 +1,117 @@
+//! Starts and ends the contestants: nginx as origin and as rivals, Redis, gateways. Everything on loopback, on
+//! free ports, in a folder of its own; only processes started here are ended.
+
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A process that ends with its handle.
+pub(super) struct Running {
+    child: Child,
+}
+
+impl Running {
+    /// Starts a program whose output goes to `log`.
+    pub(super) fn start(program: &str, command: &mut Command, log: &Path) -> Result<Self, String> {
+        let output =
+            fs::File::create(log).map_err(|error| format!("cannot write {}: {error}", log.display()))?;
+        let errors = output.try_clone().map_err(|error| error.to_string())?;
+        let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn();
+        let child = child.map_err(|error| format!("cannot start `{program}`: {error}"))?;
+        Ok(Self { child })
+    }
+
+    /// Resident memory in bytes.
+    pub(super) fn resident_bytes(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // nginx's workers end only where their master is asked to, not killed.
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
+        if asked.is_ok_and(|status| status.success()) {
+            let end = Instant::now() + Duration::from_secs(5);
+            while Instant::now() < end {
+                if matches!(self.child.try_wait(), Ok(Some(_))) {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder for configurations and logs, emptied first.
+pub(super) fn folder(root: &Path) -> Result<PathBuf, String> {
+    let folder = root.join("target/bench");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(|error| format!("cannot empty {}: {error}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Ports that were free a moment ago.
+pub(super) fn free_ports<const N: usize>() -> Result<[u16; N], String> {
+    let mut held = Vec::new();
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|error| error.to_string())?;
+        *port = listener.local_addr().map_err(|error| error.to_string())?.port();
+        held.push(listener);
+    }
+    Ok(ports)
+}
+
+/// Waits until something listens there.
+pub(super) fn wait_for(port: u16, what: &str) -> Result<(), String> {
+    let end = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < end {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Err(format!("{what} does not listen on port {port}; its log is in target/bench"))
+}
+
+/// Writes a template with its `@NAME@`s filled in.
+pub(super) fn fill(path: &Path, template: &str, values: &[(&str, &str)]) -> Result<(), String> {
+    let mut text = template.to_owned();
+    for (name, value) in values {
+        text = text.replace(&format!("@{name}@"), value);
+    }
+    fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// One run of wrk: requests per second.
+///
+/// # Errors
+/// wrk is missing, or any answer was not 2xx.
+pub(super) fn wrk(port: u16, path: &str, seconds: u64) -> Result<f64, String> {
+    let output = Command::new("wrk")
+        .args(["-t1", "-c32", &format!("-d{seconds}s"), "-H", &format!("X-API-Key: {KEY}")])
+        .arg(format!("http://127.0.0.1:{port}{path}"))
+        .output()
+        .map_err(|error| format!("cannot start `wrk` (Debian package wrk): {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if text.contains("Non-2xx") || text.contains("Socket errors") {
+        return Err(format!("port {port} answered with errors:\n{text}"));
+    }
+    let line = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
+    line.and_then(|rate| rate.trim().parse().ok()).ok_or_else(|| format!("wrk printed no rate:\n{text}"))
+}
+
+/// The key that every contestant accepts.
+pub(super) const KEY: &str = "bench-key-0123456789abcdef";

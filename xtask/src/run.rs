@@ -1,0 +1,62 @@
+//! Running other programs, with errors that say what to do.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+/// What went wrong, for a person.
+pub(crate) type Error = String;
+
+/// The repository's root.
+pub(crate) fn root() -> Result<PathBuf, Error> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    root.canonicalize().map_err(|error| format!("cannot find the repository: {error}"))
+}
+
+/// A command in the repository's root.
+pub(crate) fn command(program: &str, arguments: &[&str]) -> Result<Command, Error> {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root()?);
+    Ok(command)
+}
+
+/// Cargo, as this was started by.
+pub(crate) fn cargo(arguments: &[&str]) -> Result<Command, Error> {
+    command(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()), arguments)
+}
+
+/// Runs a command that must succeed; its output goes where ours goes.
+pub(crate) fn must(mut command: Command) -> Result<(), Error> {
+    let shown = shown(&command);
+    eprintln!("xtask: {shown}");
+    let status = command.status().map_err(|error| format!("cannot start `{shown}`: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{shown}` failed ({status})")) }
+}
+
+/// Whether a command runs and succeeds; its output is dropped.
+pub(crate) fn succeeds(mut command: Command) -> bool {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// What a command prints, trimmed.
+pub(crate) fn output(mut command: Command) -> Result<String, Error> {
+    let shown = shown(&command);
+    let output = command.output().map_err(|error| format!("cannot start `{shown}`: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("`{shown}` failed: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Whether a program is on the path.
+pub(crate) fn has(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
+}
+
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,80 @@
+//! What tests and benches need from the machine: Debian packages, and a Python environment in `target/`.
+
+use std::fs;
+
+use crate::run::{Error, command, has, must, output, root, succeeds};
+
+/// A program and the Debian package that brings it.
+pub(crate) type Need = (&'static str, &'static str);
+
+/// What the tests start.
+pub(crate) const TESTS: &[Need] = &[
+    ("redis-server", "redis-server"),
+    ("redis-cli", "redis-tools"),
+    ("openssl", "openssl"),
+    ("curl", "curl"),
+    ("promtool", "prometheus"),
+];
+
+/// Installs the packages whose programs are missing.
+pub(crate) fn packages(needs: &[Need]) -> Result<(), Error> {
+    let missing: Vec<&str> =
+        needs.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect();
+    install(&missing)
+}
+
+/// Installs Debian packages, as root or through sudo.
+pub(crate) fn install(packages: &[&str]) -> Result<(), Error> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let wanted = packages.join(" ");
+    let by_hand = format!("run `apt-get install {wanted}` and try again");
+    if !has("apt-get") {
+        return Err(format!("missing: {wanted}; this is no Debian or Ubuntu, install them by hand"));
+    }
+    let is_root = output(command("id", &["-u"])?)? == "0";
+    if !is_root && !succeeds(command("sudo", &["-n", "true"])?) {
+        return Err(format!("missing: {wanted}; as root, {by_hand}"));
+    }
+    let apt = |arguments: &[&str]| {
+        let mut words = if is_root { vec![] } else { vec!["sudo", "-n"] };
+        words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]);
+        words.extend(arguments);
+        let (program, rest) = words.split_first().ok_or("no command")?;
+        must(command(program, rest)?)
+    };
+    apt(&["update"])?;
+    let mut arguments = vec!["install", "-y", "--no-install-recommends"];
+    arguments.extend(packages);
+    apt(&arguments).map_err(|error| format!("{error}; {by_hand}"))
+}
+
+/// A virtual environment with the origin's pinned packages, made anew when the pins change.
+pub(crate) fn python() -> Result<(), Error> {
+    let root = root()?;
+    let pins = root.join("tests/origin/requirements.txt");
+    let wanted =
+        fs::read_to_string(&pins).map_err(|error| format!("cannot read {}: {error}", pins.display()))?;
+    let stamp = root.join("target/venv/requirements.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(());
+    }
+    if !has("python3") || !succeeds(command("python3", &["-m", "ensurepip", "--version"])?) {
+        install(&["python3", "python3-venv"])?;
+    }
+    must(command("python3", &["-m", "venv", "--clear", "target/venv"])?)?;
+    must(command(
+        "target/venv/bin/python",
+        &[
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+            "tests/origin/requirements.txt",
+        ],
+    )?)?;
+    fs::write(&stamp, wanted).map_err(|error| format!("cannot write {}: {error}", stamp.display()))
+}

@@ -1,0 +1,150 @@
+//! The core as wasm: builds it for `wasm32-unknown-unknown` and checks that the module imports nothing. Where
+//! rustup cannot add the target, Debian's compiler and library sources make it.
+
+use std::{fs, path::Path};
+
+use crate::{
+    run::{Error, cargo, command, must, output, root, succeeds},
+    setup,
+};
+
+/// Builds and checks.
+pub(crate) fn check() -> Result<(), Error> {
+    let compiler = compiler()?;
+    let mut build = cargo(&["build", "--locked", "--release", "--target", TARGET, "--package", "acip-wasm"])?;
+    // A folder of its own: another compiler must not overwrite what ours has built.
+    build.args(["--target-dir", "target/wasm"]).env("CARGO_PROFILE_RELEASE_LTO", "off");
+    if let Some(compiler) = &compiler {
+        build.env("RUSTC", compiler);
+        build.env("PATH", with_linkers()?);
+    }
+    must(build)?;
+    let file = root()?.join("target/wasm").join(TARGET).join("release/acip_wasm.wasm");
+    let module = fs::read(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    match imports(&module) {
+        Some(0) => {
+            eprintln!("xtask: the core's wasm imports nothing ({} KiB)", module.len() / 1024);
+            Ok(())
+        }
+        Some(count) => Err(format!("the core's wasm imports {count} functions; it must not reach outside")),
+        None => Err(format!("{} is no wasm module", file.display())),
+    }
+}
+
+/// The compiler that knows the target: rustup's (none), or Debian's.
+fn compiler() -> Result<Option<&'static str>, Error> {
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
+    let has_library = |rustc: &str| -> Result<bool, Error> {
+        let folder = output(command(rustc, &["--print", "target-libdir", "--target", TARGET])?)?;
+        Ok(has_std(Path::new(&folder)))
+    };
+    if has_library(&rustc)?
+        || (succeeds(command("rustup", &["target", "add", TARGET])?) && has_library(&rustc)?)
+    {
+        return Ok(None);
+    }
+    if !Path::new(DEBIAN).exists() || !Path::new("/usr/src/rustc-web").exists() && !has_library(DEBIAN)? {
+        setup::install(&["rustc-web", "rust-web-src", "lld-19"])?;
+    }
+    if !has_library(DEBIAN)? {
+        build_std()?;
+    }
+    Ok(Some(DEBIAN))
+}
+
+fn has_std(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
+}
+
+/// Builds std once, with an empty crate, and puts it where the compiler looks.
+fn build_std() -> Result<(), Error> {
+    let folder = root()?.join("target/wasm-std");
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        let parent = path.parent().ok_or("no folder")?;
+        fs::create_dir_all(parent).and_then(|()| fs::write(&path, text)).map_err(|error| error.to_string())
+    };
+    write("Cargo.toml", EMPTY)?;
+    write("src/lib.rs", "")?;
+    let mut build = cargo(&["build", "--release", "--target", TARGET, "-Zbuild-std=std,panic_abort"])?;
+    build
+        .current_dir(&folder)
+        .env("RUSTC", DEBIAN)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", "-Cembed-bitcode=yes")
+        .env("PATH", with_linkers()?);
+    must(build)?;
+    let library = output(command(DEBIAN, &["--print", "target-libdir", "--target", TARGET])?)?;
+    fs::create_dir_all(&library).map_err(|error| format!("cannot make {library}: {error}; run as root"))?;
+    let built = folder.join("target").join(TARGET).join("release/deps");
+    let entries =
+        fs::read_dir(&built).map_err(|error| format!("cannot read {}: {error}", built.display()))?;
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".rlib") {
+            let to = Path::new(&library).join(&name);
+            fs::copy(entry.path(), &to).map_err(|error| format!("cannot write {}: {error}", to.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The path with the linkers that come with rustup's toolchain.
+fn with_linkers() -> Result<String, Error> {
+    let sysroot = output(command("rustc", &["--print", "sysroot"])?)?;
+    let host = output(command("rustc", &["--print", "host-tuple"])?)?;
+    let tools = format!("{sysroot}/lib/rustlib/{host}/bin");
+    Ok(format!("{}:{tools}:{tools}/gcc-ld", std::env::var("PATH").unwrap_or_default()))
+}
+
+/// How many imports a module has (WebAssembly core specification §5.5.5); none where it is malformed.
+fn imports(module: &[u8]) -> Option<u32> {
+    let mut rest = module.strip_prefix(b"\0asm\x01\0\0\0")?;
+    while let Some((id, after)) = rest.split_first() {
+        let (size, after) = leb128(after)?;
+        let (section, after) = after.split_at_checked(usize::try_from(size).ok()?)?;
+        if *id == IMPORT_SECTION {
+            return leb128(section).map(|(count, _)| count);
+        }
+        rest = after;
+    }
+    Some(0)
+}
+
+fn leb128(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let mut value = 0_u32;
+    for (index, byte) in bytes.iter().enumerate().take(5) {
+        value |= u32::from(byte & 0x7f).checked_shl(u32::try_from(index).ok()? * 7)?;
+        if byte & 0x80 == 0 {
+            return Some((value, bytes.get(index + 1..)?));
+        }
+    }
+    None
+}
+
+const TARGET: &str = "wasm32-unknown-unknown";
+/// Debian's second compiler, built for its browser packages, in step with the library sources.
+const DEBIAN: &str = "/usr/bin/rustc";
+const IMPORT_SECTION: u8 = 2;
+const EMPTY: &str = "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[lib]\ncrate-type = [\"cdylib\"]\n\n\
+                     [profile.release]\npanic = \"abort\"\n\n[workspace]\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imports_are_counted() {
+        let cases: [(&[u8], Option<u32>); 5] = [
+            (b"\0asm\x01\0\0\0", Some(0)),
+            (b"\0asm\x01\0\0\0\x01\x01\x00", Some(0)),
+            (b"\0asm\x01\0\0\0\x01\x01\x00\x02\x02\x03\x00", Some(3)),
+            (b"\0asm\x01\0\0\0\x02\x09", None),
+            (b"no module", None),
+        ];
+        for (module, expected) in cases {
+            assert_eq!(imports(module), expected);
+        }
+    }
+}
