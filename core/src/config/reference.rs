@@ -153,7 +153,7 @@ error at once with its place, and then ends with code 2. [`gateway.schema.json`]
 JSON Schema, [`gateway.example.toml`](../gateway.example.toml) an example, [`.env.example`](../.env.example) all
 variables.
 
-- Booleans are `true` / `false`, `1` / `0`, `yes` / `no`, `on` / `off` in any case.
+- Booleans are `true` / `false`, `1` / `0`, `yes` / `no`, `on` / `off` in any case; so are other words.
 - Numbers are digits only in variables: no sign, no point, no exponent, no blanks. In the file they are numbers, not
   strings.
 - Lists are arrays in the file and separated by commas in variables.

@@ -31,7 +31,8 @@ macro_rules! words {
 
         impl Knob for $Type {
             fn read(parts: &[&str], kind: Kind) -> Result<Self, Flaw> {
-                parts.first().and_then(|word| Self::from_name(word)).ok_or_else(|| Flaw::new(kind.accepts()))
+                let word = parts.first().map(|word| word.to_ascii_lowercase());
+                word.and_then(|word| Self::from_name(&word)).ok_or_else(|| Flaw::new(kind.accepts()))
             }
 
             fn show(&self) -> Value {

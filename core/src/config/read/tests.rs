@@ -10,7 +10,8 @@ use std::{
 
 use super::{scalars, *};
 use crate::config::{
-    Algorithm, CorsOrigins, Form, Format, LimitBy, OnStoreError, OriginUrl, RouteAuth, RouteCache, RouteLimit,
+    Algorithm, CorsOrigins, Form, Format, LimitBy, LogLevel, OnStoreError, OriginUrl, RouteAuth, RouteCache,
+    RouteLimit, Strategy,
 };
 
 fn toml(text: &str) -> Option<Source<'_>> {
@@ -85,7 +86,7 @@ fn wrong(kind: Kind) -> (Vec<String>, &'static str) {
             bad.extend(min.checked_sub(1).map(|n| n.to_string()));
             (bad, "\"5\"")
         }
-        Kind::OneOf(words) => (texts(&["nonsense", &words[0].to_uppercase(), " "]), "1"),
+        Kind::OneOf(words) => (texts(&["nonsense", &(words[0].to_owned() + "x"), " "]), "1"),
         Kind::Text(Form::Address) => (texts(&["nohost", "1.2.3", "1.2.3.4:80", "[::1"]), "true"),
         Kind::Text(Form::Path) => (texts(&["metrics", "/a?b", "/a//b", "/../b", "/a b"]), "7"),
         Kind::Text(Form::Token) => (texts(&["a b", "a/b", "ä", "a\r\nb"]), "7"),
@@ -198,6 +199,17 @@ fn booleans_have_four_spellings() {
     }
     assert!(!ok(toml("auth.enabled = 0"), &[]).auth.enabled);
     assert!(!ok(json(r#"{"auth":{"enabled":false}}"#), &[]).auth.enabled);
+}
+
+#[test]
+fn words_in_any_case() {
+    let document = ok(toml("log.level = \"Warn\""), &[("ROUTER_STRATEGY", "P2C-EWMA")]);
+    assert_eq!((document.log.level, document.router.strategy), (LogLevel::Warn, Strategy::P2cEwma));
+    check(
+        None,
+        &[("LOG_LEVEL", "wran")],
+        &["LOG_LEVEL: `wran` is not accepted: write one of `error`, `warn`"],
+    );
 }
 
 #[test]
