@@ -10,6 +10,7 @@ use super::{
     error::{Faults, Place},
     model::Document,
     read::Places,
+    secret::Secret,
     variables,
 };
 
@@ -52,8 +53,14 @@ pub(super) fn across(
         }
     }
 
-    let rest = document.store.url.as_ref().is_some_and(|url| url.expose_secret().starts_with("http"));
-    if rest && document.store.rest_token.is_none() {
+    let url = document.store.url.as_ref().map_or("", Secret::expose_secret);
+    let cluster = url.starts_with("redis-cluster:") || url.starts_with("rediss-cluster:");
+    if cluster && document.store.db != 0 {
+        let place = place("store.db", faults);
+        faults.note(place, "a cluster has only database 0: unset it");
+    }
+
+    if url.starts_with("http") && document.store.rest_token.is_none() {
         let key = if places.contains_key("store.url") { "store.url" } else { "UPSTASH_REDIS_REST_URL" };
         let place = place(key, faults);
         faults.note(place, "a REST endpoint wants a token: set `UPSTASH_REDIS_REST_TOKEN`");

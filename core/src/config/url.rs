@@ -60,7 +60,10 @@ pub(super) fn store(text: &str) -> Result<(), String> {
     }
     let rest = rest.split_once('?').map_or(rest, |(before, _)| before);
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    if !percent_encoded(login) {
+        return Err("a URL whose user and password are percent-encoded: `%25` for `%`".to_string());
+    }
     let several = scheme.ends_with("-cluster") || scheme.ends_with("-sentinel");
     if hosts.contains(',') && !several {
         return Err("one host, or `redis-cluster://` or `redis-sentinel://` for several".to_string());
@@ -79,12 +82,22 @@ pub(super) fn store(text: &str) -> Result<(), String> {
     } else {
         path
     };
+    if scheme.ends_with("-cluster") && !matches!(db, "" | "0") {
+        return Err("a URL without a database: a cluster has only number 0".to_string());
+    }
     let number = db.is_empty() || (db.len() <= 5 && db.parse::<u16>().is_ok() && !db.starts_with('+'));
     if number {
         Ok(())
     } else {
         Err("a URL that ends with the number of the database, such as `/0`".to_string())
     }
+}
+
+/// Whether each `%` begins an octet and the octets are UTF-8. RFC 3986 §2.1.
+fn percent_encoded(text: &str) -> bool {
+    let octet =
+        |rest: &str| matches!(rest.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    text.split('%').skip(1).all(octet) && percent_encoding::percent_decode_str(text).decode_utf8().is_ok()
 }
 
 /// A host name, IPv4 address or bracketed IPv6 address, and its port. Host names are lower-cased.
