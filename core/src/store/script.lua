@@ -10,259 +10,287 @@ local now = num(ARGV[1])
 local row, n = {}, 0 -- n: cells given out so far
 local records = {} -- live records by their first cell
 local waiting = {} -- `together` spends that wait for the last of them: ARGV place, KEYS place, first cell
-local states, order, group, refused -- what the present group of spends would count
 
 local ONE = 1048576 -- weight 1 of the sliding window; keeps every product below 2^53
 
--- The state of a limit before this group, or as this group has left it. A value of another shape starts anew.
-local function state_of(key, kind, window)
-  local s = states[key]
-  if s and s.kind == kind and s.window == window then return s end
-  local stale = s ~= nil
-  s = { key = key, kind = kind, window = window, stale = stale }
-  states[key] = s
-  order[#order + 1] = s
-  if kind == 'L' then
-    local top = not stale and try('ZREVRANGE', key, 0, 0, 'WITHSCORES') or {}
-    if top.err or top[1] and match(top[1], '^(%d+):') ~= format('%d', window) then s.stale, top = true, {} end
-    s.last, s.used, s.by, s.members = num(top[2] or 0), 0, {}, {}
-    if top[2] then
-      local t = s.last > now and s.last or now
-      s.used = call('ZCOUNT', key, '(' .. format('%d', t - window), '+inf')
+-- A fixed or sliding window whose last count was at `last`: admitted, left, reset, retry; then the counts of the
+-- present window and the one before, and the moment they are for.
+local function windows(kind, limit, window, cost, last, cur, prev)
+  local t = last > now and last or now
+  local start, held = t - t % window, last - last % window
+  local ends = start + window
+  if start ~= held then
+    prev = start == held + window and cur or 0
+    cur = 0
+  end
+  local left = limit - cur
+  if kind == 'F' then
+    prev = 0
+  elseif prev > 0 then
+    left = left - ceil(prev * ceil((ends - t) * ONE / window) / ONE)
+  end
+  if cost <= left then return 1, left, ends, 0, cur, prev, t end
+  if cost > limit then return 0, left, ends, window, cur, prev, t end
+  if kind == 'F' then return 0, left, ends, ends - t, cur, prev, t end
+  local room, from, weighs = limit - cur - cost, ends, prev
+  if room < 0 then room, from, weighs = limit - cost, ends + window, cur end
+  return 0, left, ends, from - floor(floor(room * ONE / weighs) * window / ONE) - t, cur, prev, t
+end
+
+-- A single window, judged and counted without what groups need. Most requests spend just so.
+local function spend_alone(cell, key, kind, limit, window, cost)
+  local raw, last, cur, prev = try('GET', key), 0, 0, 0
+  if type(raw) == 'string' then
+    local tag, w, l, c, p = match(raw, '^(%u) (%d+) (%d+) (%d+) (%d+)$')
+    if tag == kind and num(w) == window then last, cur, prev = num(l), num(c), num(p) end
+  end
+  local admitted, left, reset, retry, t
+  admitted, left, reset, retry, cur, prev, t = windows(kind, limit, window, cost, last, cur, prev)
+  if left < 0 then left = 0 end
+  if admitted == 1 and cost > 0 then
+    left = left - cost
+    call('SET', key, format('%s %d %d %d %d', kind, window, t, cur + cost, prev), 'PX', 2 * window)
+  end
+  row[cell], row[cell + 1], row[cell + 2], row[cell + 3] = admitted, limit, left, reset
+  row[cell + 4], row[cell + 5], row[cell + 6] = retry, window, ''
+end
+
+-- What groups of spends need. Made on demand: a closure per call of the script is not free.
+local function groups()
+  local states, order, group, refused
+
+  -- The state of a limit before this group, or as this group has left it. A value of another shape starts anew.
+  local function state_of(key, kind, window)
+    local s = states[key]
+    if s and s.kind == kind and s.window == window then return s end
+    local stale = s ~= nil
+    s = { key = key, kind = kind, window = window, stale = stale }
+    states[key] = s
+    order[#order + 1] = s
+    if kind == 'L' then
+      local top = not stale and try('ZREVRANGE', key, 0, 0, 'WITHSCORES') or {}
+      if top.err or top[1] and match(top[1], '^(%d+):') ~= format('%d', window) then s.stale, top = true, {} end
+      s.last, s.used, s.by, s.members = num(top[2] or 0), 0, {}, {}
+      if top[2] then
+        local t = s.last > now and s.last or now
+        s.used = call('ZCOUNT', key, '(' .. format('%d', t - window), '+inf')
+      end
+      s.kept = s.used
+      return s
     end
-    s.kept = s.used
+    local raw = not stale and try('GET', key)
+    local tag, w, b, c, d
+    if type(raw) == 'string' then
+      tag, w, b, c, d = match(raw, '^(%u) (%d+) (%d+) (%d+) (%d+)$')
+      if tag ~= kind or num(w) ~= window then tag = nil end
+    end
+    if kind == 'B' then
+      if tag then s.last, s.level, s.part = num(b), num(c), num(d) end
+    elseif tag then
+      s.last, s.cur, s.prev = num(b), num(c), num(d)
+    else
+      s.last, s.cur, s.prev = 0, 0, 0
+    end
     return s
   end
-  local raw = not stale and try('GET', key)
-  local tag, w, b, c, d, e
-  if type(raw) == 'string' then
-    tag, w, b, c, d, e = match(raw, '^(%u) (%d+) (%d+) (%d+) (%d+) (%d+)$')
-    if tag ~= kind or num(w) ~= window then tag = nil end
+
+  -- Ticks until a bucket has gained `deficit`: the estimate is at most one off, the loops make it exact.
+  local function ticks(deficit, cap, width, part)
+    if deficit <= 0 then return 0 end
+    local whole = floor(cap / width)
+    local rest = cap - whole * width
+    local e = floor((deficit - part / width) / cap * width)
+    if e < 0 then e = 0 end
+    while e * whole + floor((e * rest + part) / width) < deficit do e = e + 1 end
+    while e > 0 and (e - 1) * whole + floor(((e - 1) * rest + part) / width) >= deficit do e = e - 1 end
+    return e
   end
-  if kind == 'W' or kind == 'F' then
-    if tag then
-      s.start, s.cur, s.prev, s.last = num(b), num(c), num(d), num(e)
+
+  -- Judges one limit and, where it admits, counts in the group's state (not yet in the store).
+  local function spend(cell, key, kind, limit, window, cost, member, name)
+    local left, after, reset, reset0, retry = 0, 0, now + window, now + window, window
+    local admitted = 0
+    local s = limit > 0 and state_of(key, kind, window)
+    if not s then
+      refused = true
+    elseif kind == 'W' or kind == 'F' then
+      local cur, prev, t
+      admitted, left, reset, retry, cur, prev, t = windows(kind, limit, window, cost, s.last, s.cur, s.prev)
+      reset0 = reset
+      if admitted == 1 and cost > 0 then s.cur, s.prev, s.last, s.dirty = cur + cost, prev, t, true end
+    elseif kind == 'B' then
+      local step = ceil(window / 90000000)
+      local width, cap = ceil(window / step), limit * 1000
+      local last, level, part = s.last or 0, s.level or cap, s.part or 0
+      local t = last > now and last or now
+      local steps = floor((t - last) / step)
+      if s.level then
+        last = last + steps * step
+        if steps > width then steps = width end
+        local whole = floor(cap / width)
+        local gained = steps * (cap - whole * width) + part
+        level = level + steps * whole + floor(gained / width)
+        part = gained % width
+      end
+      if level >= cap then level, part, last = cap, 0, t end
+      left = floor(level / 1000)
+      reset0 = level == cap and t or last + ticks(cap - level, cap, width, part) * step
+      reset = reset0
+      if cost <= left then
+        admitted = 1
+        if cost > 0 then
+          level = level - cost * 1000
+          s.level, s.part, s.last, s.dirty = level, part, last, true
+          reset = last + ticks(cap - level, cap, width, part) * step
+        end
+      elseif cost <= limit then
+        retry = last + ticks(cost * 1000 - level, cap, width, part) * step - t
+      end
     else
-      s.start, s.cur, s.prev, s.last = 0, 0, 0, 0
-    end
-  elseif tag then
-    s.level, s.part, s.last = num(b), num(c), num(d)
-  end
-  return s
-end
-
--- Ticks until a bucket has gained `deficit`: the estimate is at most one off, the loops make it exact.
-local function ticks(deficit, cap, width, part)
-  if deficit <= 0 then return 0 end
-  local whole = floor(cap / width)
-  local rest = cap - whole * width
-  local e = floor((deficit - part / width) / cap * width)
-  if e < 0 then e = 0 end
-  while e * whole + floor((e * rest + part) / width) < deficit do e = e + 1 end
-  while e > 0 and (e - 1) * whole + floor(((e - 1) * rest + part) / width) >= deficit do e = e - 1 end
-  return e
-end
-
--- Judges one limit and, where it admits, counts in the group's state (not yet in the store).
-local function spend(cell, key, kind, limit, window, cost, member, name)
-  local left, after, reset, reset0, retry = 0, 0, now + window, now + window, window
-  local admitted = 0
-  local s = limit > 0 and state_of(key, kind, window)
-  if not s then
-    refused = true
-  elseif kind == 'W' or kind == 'F' then
-    local t = s.last > now and s.last or now
-    local start = t - t % window
-    local ends, cur, prev = start + window, s.cur, s.prev
-    if start ~= s.start then
-      prev = start == s.start + window and cur or 0
-      cur = 0
-    end
-    if kind == 'F' then prev = 0 end
-    left, reset, reset0 = limit - cur, ends, ends
-    if prev > 0 then left = left - ceil(prev * ceil((ends - t) * ONE / window) / ONE) end
-    if cost <= left then
-      admitted = 1
-      if cost > 0 then s.start, s.cur, s.prev, s.last, s.dirty = start, cur + cost, prev, t, true end
-    elseif cost <= limit then
-      if kind == 'F' then
-        retry = ends - t
-      else
-        local room, from = limit - cur - cost, ends
-        if room < 0 then room, prev, from = limit - cost, cur, ends + window end
-        retry = from - floor(floor(room * ONE / prev) * window / ONE) - t
+      local t = s.last > now and s.last or now
+      left = limit - s.used
+      reset0 = s.used > 0 and s.last + window or t
+      reset = reset0
+      if cost <= left then
+        admitted = 1
+        if cost > 0 then
+          -- The window's length stands in each name, so that a log of another window is told by any of them.
+          local had, first = s.by[member] or 0, format('%d:', window) .. member
+          for i = had, had + cost - 1 do s.members[#s.members + 1] = i == 0 and first or first .. '#' .. i end
+          s.by[member] = had + cost
+          s.used, s.last, s.dirty, reset = s.used + cost, t, true, t + window
+        end
+      elseif cost <= limit then
+        local nth = s.used + cost - limit
+        if nth <= s.kept then
+          local cut = '(' .. format('%d', t - window)
+          local found = call('ZRANGEBYSCORE', s.key, cut, '+inf', 'WITHSCORES', 'LIMIT', nth - 1, 1)
+          retry = num(found[2]) + window - t
+        end
       end
     end
-  elseif kind == 'B' then
-    local step = ceil(window / 90000000)
-    local width, cap = ceil(window / step), limit * 1000
-    local last, level, part = s.last or 0, s.level or cap, s.part or 0
-    local t = last > now and last or now
-    local steps = floor((t - last) / step)
-    if s.level then
-      last = last + steps * step
-      if steps > width then steps = width end
-      local whole = floor(cap / width)
-      local gained = steps * (cap - whole * width) + part
-      level = level + steps * whole + floor(gained / width)
-      part = gained % width
+    if left < 0 then left = 0 end
+    if admitted == 1 then
+      after, retry = left - cost, 0
+    else
+      after, refused = left, true
     end
-    if level >= cap then level, part, last = cap, 0, t end
-    left = floor(level / 1000)
-    reset0 = level == cap and t or last + ticks(cap - level, cap, width, part) * step
-    reset = reset0
-    if cost <= left then
-      admitted = 1
-      if cost > 0 then
-        level = level - cost * 1000
-        s.level, s.part, s.last, s.dirty = level, part, last, true
-        reset = last + ticks(cap - level, cap, width, part) * step
-      end
-    elseif cost <= limit then
-      retry = last + ticks(cost * 1000 - level, cap, width, part) * step - t
-    end
-  else
-    local t = s.last > now and s.last or now
-    left = limit - s.used
-    reset0 = s.used > 0 and s.last + window or t
-    reset = reset0
-    if cost <= left then
-      admitted = 1
-      if cost > 0 then
-        -- The window's length stands in each name, so that a log of another window is told by any of them.
-        local had, first = s.by[member] or 0, format('%d:', window) .. member
-        for i = had, had + cost - 1 do s.members[#s.members + 1] = i == 0 and first or first .. '#' .. i end
-        s.by[member] = had + cost
-        s.used, s.last, s.dirty, reset = s.used + cost, t, true, t + window
-      end
-    elseif cost <= limit then
-      local nth = s.used + cost - limit
-      if nth <= s.kept then
-        local cut = '(' .. format('%d', t - window)
-        local found = call('ZRANGEBYSCORE', s.key, cut, '+inf', 'WITHSCORES', 'LIMIT', nth - 1, 1)
-        retry = num(found[2]) + window - t
-      end
-    end
+    group[#group + 1] = { cell, admitted, limit, after, reset, retry, window, name, left, reset0 }
   end
-  if left < 0 then left = 0 end
-  if admitted == 1 then
-    after, retry = left - cost, 0
-  else
-    after, refused = left, true
-  end
-  group[#group + 1] = { cell, admitted, limit, after, reset, retry, window, name, left, reset0 }
-end
 
--- The limits that a live record carries.
-local function spend_record(cell, record, prefix, factor, member, at, key)
-  local limits, daily = record[10] or '', record[11] or ''
-  local list, good = {}, true
-  if limits ~= '' then
-    local decoded, found = pcall(cjson.decode, limits)
-    good = decoded and match(limits, '^%s*%[') and #found <= 16
-    if good then list = found end
+  -- The limits that a live record carries.
+  local function spend_record(cell, record, prefix, factor, member, at, key)
+    local limits, daily = record[10] or '', record[11] or ''
+    local list, good = {}, true
+    if limits ~= '' then
+      local decoded, found = pcall(cjson.decode, limits)
+      good = decoded and match(limits, '^%s*%[') and #found <= 16
+      if good then list = found end
+    end
+    local own, names = #list > 0, {}
+    if good and daily ~= '' then
+      local count = #daily <= 10 and match(daily, '^%d+$')
+      good = count and true
+      list[#list + 1] = { name = 'daily', limit = num(count), window_ms = 86400000, algorithm = 'fixed-window' }
+    end
+    local kinds = { ['sliding-window'] = 'W', ['fixed-window'] = 'F', ['token-bucket'] = 'B', ['sliding-log'] = 'L' }
+    local function whole(x, least)
+      return type(x) == 'number' and x >= least and x <= 4294967295 and x == floor(x)
+    end
+    for i = 1, good and #list or 0 do
+      local l = list[i]
+      if type(l) ~= 'table' then good = false break end
+      if l.cost == nil or l.cost == cjson.null then l.cost = 1 end
+      if l.algorithm == nil or l.algorithm == cjson.null then l.algorithm = 'sliding-window' end
+      good = type(l.name) == 'string' and #l.name > 0 and #l.name <= 64 and not names[l.name]
+        and whole(l.limit, 0) and whole(l.window_ms, 1) and whole(l.cost, 0)
+        and type(l.algorithm) == 'string' and kinds[l.algorithm]
+      if not good then break end
+      names[l.name] = true
+    end
+    if not good then
+      group[#group + 1] = { cell, 0, 0, 0, now + 60000, 60000, 60000, 'invalid', 0, 0 }
+      refused = true
+      return
+    end
+    for i = 1, #list do
+      local l = list[i]
+      local limit = l.limit * factor
+      if limit > 4294967295 then limit = 4294967295 end
+      spend(cell, prefix .. l.name, kinds[l.algorithm], limit, l.window_ms, l.cost, member, l.name)
+    end
+    if not own and key then
+      spend(cell, key, ARGV[at], num(ARGV[at + 1]), num(ARGV[at + 2]), num(ARGV[at + 3]), member, '')
+    end
   end
-  local own, names = #list > 0, {}
-  if good and daily ~= '' then
-    local count = #daily <= 10 and match(daily, '^%d+$')
-    good = count and true
-    list[#list + 1] = { name = 'daily', limit = num(count), window_ms = 86400000, algorithm = 'fixed-window' }
-  end
-  local kinds = { ['sliding-window'] = 'W', ['fixed-window'] = 'F', ['token-bucket'] = 'B', ['sliding-log'] = 'L' }
-  local function whole(x, least)
-    return type(x) == 'number' and x >= least and x <= 4294967295 and x == floor(x)
-  end
-  for i = 1, good and #list or 0 do
-    local l = list[i]
-    if type(l) ~= 'table' then good = false break end
-    if l.cost == nil or l.cost == cjson.null then l.cost = 1 end
-    if l.algorithm == nil or l.algorithm == cjson.null then l.algorithm = 'sliding-window' end
-    good = type(l.name) == 'string' and #l.name > 0 and #l.name <= 64 and not names[l.name]
-      and whole(l.limit, 0) and whole(l.window_ms, 1) and whole(l.cost, 0)
-      and type(l.algorithm) == 'string' and kinds[l.algorithm]
-    if not good then break end
-    names[l.name] = true
-  end
-  if not good then
-    group[#group + 1] = { cell, 0, 0, 0, now + 60000, 60000, 60000, 'invalid', 0, 0 }
-    refused = true
-    return
-  end
-  for i = 1, #list do
-    local l = list[i]
-    local limit = l.limit * factor
-    if limit > 4294967295 then limit = 4294967295 end
-    spend(cell, prefix .. l.name, kinds[l.algorithm], limit, l.window_ms, l.cost, member, l.name)
-  end
-  if not own and key then
-    spend(cell, key, ARGV[at], num(ARGV[at + 1]), num(ARGV[at + 2]), num(ARGV[at + 3]), member, '')
-  end
-end
 
--- Judges the spend written at ARGV[at].
-local function judge(at, k, cell)
-  if ARGV[at] == 'S' then
-    local guard = num(ARGV[at + 5])
-    if guard == 0 or row[floor(guard / 4)] == guard % 4 then
+  -- Judges the spend written at ARGV[at].
+  local function judge(at, k, cell)
+    if ARGV[at] == 'S' then
       spend(cell, KEYS[k], ARGV[at + 1], num(ARGV[at + 2]), num(ARGV[at + 3]), num(ARGV[at + 4]), ARGV[at + 6], '')
+      return
     end
-    return
-  end
-  local record = records[num(ARGV[at + 1])]
-  if not record then return end
-  local key = ARGV[at + 6] ~= '' and KEYS[k]
-  if (record[10] or '') == '' and (record[11] or '') == '' then
-    if key then
-      spend(cell, key, ARGV[at + 6], num(ARGV[at + 7]), num(ARGV[at + 8]), num(ARGV[at + 9]), ARGV[at + 4], '')
+    local record = records[num(ARGV[at + 1])]
+    if not record then return end
+    local key = ARGV[at + 6] ~= '' and KEYS[k]
+    if (record[10] or '') == '' and (record[11] or '') == '' then
+      if key then
+        spend(cell, key, ARGV[at + 6], num(ARGV[at + 7]), num(ARGV[at + 8]), num(ARGV[at + 9]), ARGV[at + 4], '')
+      end
+    else
+      spend_record(cell, record, ARGV[at + 2], num(ARGV[at + 3]), ARGV[at + 4], at + 6, key)
     end
-  else
-    spend_record(cell, record, ARGV[at + 2], num(ARGV[at + 3]), ARGV[at + 4], at + 6, key)
   end
-end
 
-local function write(s)
-  local window = s.window
-  if s.kind == 'W' or s.kind == 'F' then
-    local value = format('%s %d %d %d %d %d', s.kind, window, s.start, s.cur, s.prev, s.last)
-    call('SET', s.key, value, 'PX', 2 * window)
-  elseif s.kind == 'B' then
-    call('SET', s.key, format('B %d %d %d %d 0', window, s.level, s.part, s.last), 'PX', 2 * window)
-  else
-    if s.stale then call('DEL', s.key) end
-    call('ZREMRANGEBYSCORE', s.key, '-inf', format('%d', s.last - window))
-    local adds = {}
-    for i = 1, #s.members do
-      adds[#adds + 1] = s.last
-      adds[#adds + 1] = s.members[i]
-      if #adds == 2000 or i == #s.members then
-        call('ZADD', s.key, unpack(adds))
-        adds = {}
+  local function write(s)
+    local window = s.window
+    if s.kind == 'B' then
+      call('SET', s.key, format('B %d %d %d %d', window, s.last, s.level, s.part), 'PX', 2 * window)
+    elseif s.kind ~= 'L' then
+      call('SET', s.key, format('%s %d %d %d %d', s.kind, window, s.last, s.cur, s.prev), 'PX', 2 * window)
+    else
+      if s.stale then call('DEL', s.key) end
+      call('ZREMRANGEBYSCORE', s.key, '-inf', format('%d', s.last - window))
+      local adds = {}
+      for i = 1, #s.members do
+        adds[#adds + 1] = s.last
+        adds[#adds + 1] = s.members[i]
+        if #adds == 2000 or i == #s.members then
+          call('ZADD', s.key, unpack(adds))
+          adds = {}
+        end
+      end
+      call('PEXPIRE', s.key, 2 * window)
+    end
+  end
+
+  -- Counts the group if nothing in it was refused, and fills the row with the tightest limit of each spend.
+  local function settle()
+    for i = 1, #group do
+      local g = group[i]
+      local c, admitted, left, reset = g[1], g[2], g[4], g[5]
+      if refused and admitted == 1 then left, reset = g[9], g[10] end
+      local held = row[c]
+      local tighter = not held or admitted < held
+      if not tighter and admitted == held then
+        if admitted == 1 then tighter = left < row[c + 2] else tighter = g[6] > row[c + 4] end
+      end
+      if tighter then
+        row[c], row[c + 1], row[c + 2], row[c + 3] = admitted, g[3], left, reset
+        row[c + 4], row[c + 5], row[c + 6] = g[6], g[7], g[8]
       end
     end
-    call('PEXPIRE', s.key, 2 * window)
+    if not refused then
+      for i = 1, #order do
+        if order[i].dirty then write(order[i]) end
+      end
+    end
   end
-end
 
--- Counts the group if nothing in it was refused, and fills the row with the tightest limit of each spend.
-local function settle()
-  for i = 1, #group do
-    local g = group[i]
-    local c, admitted, left, reset = g[1], g[2], g[4], g[5]
-    if refused and admitted == 1 then left, reset = g[9], g[10] end
-    local held = row[c]
-    local tighter = not held or admitted < held
-    if not tighter and admitted == held then
-      if admitted == 1 then tighter = left < row[c + 2] else tighter = g[6] > row[c + 4] end
-    end
-    if tighter then
-      row[c], row[c + 1], row[c + 2], row[c + 3] = admitted, g[3], left, reset
-      row[c + 4], row[c + 5], row[c + 6] = g[6], g[7], g[8]
-    end
-  end
-  if not refused then
-    for i = 1, #order do
-      if order[i].dirty then write(order[i]) end
-    end
+  return function(list)
+    states, order, group, refused = {}, {}, {}, false
+    for i = 1, #list do judge(list[i][1], list[i][2], list[i][3]) end
+    settle()
   end
 end
 
@@ -279,28 +307,45 @@ local function strings_at(key)
   return strings, raw
 end
 
-local k, a, argc = 1, 2, #ARGV
+local k, a, argc, settle_group = 1, 2, #ARGV, nil
 while a <= argc do
   local op = ARGV[a]
   if op == 'S' or op == 'P' then
     local at, cell, first, fin = a, n + 1, k, nil
-    for i = cell, cell + 6 do row[i] = false end
+    local limit, record -- where the limit's arguments begin, if there is just one
     n = n + 7
+    for i = cell, n do row[i] = false end
     if op == 'S' then
+      local guard = num(ARGV[a + 5])
+      if guard == 0 or row[floor(guard / 4)] == guard % 4 then limit = a + 1 end
       fin, a, k = ARGV[a + 7], a + 8, k + 1
     else
+      record = records[num(ARGV[a + 1])]
+      if record then
+        if (record[10] or '') ~= '' or (record[11] or '') ~= '' then
+          limit = -1
+        elseif ARGV[a + 6] ~= '' then
+          limit = a + 6
+        end
+      end
       if ARGV[a + 6] ~= '' then k = k + 1 end
       fin, a = ARGV[a + 5], a + 10
     end
-    if fin == '1' then
-      waiting[#waiting + 1] = { at, first, cell }
-    else
-      states, order, group, refused = {}, {}, {}, false
-      if fin == '2' then
-        for i = 1, #waiting do judge(waiting[i][1], waiting[i][2], waiting[i][3]) end
+    if limit then
+      local kind = ARGV[limit]
+      local alone = fin == '0' or fin == '2' and #waiting == 0
+      if alone and (kind == 'W' or kind == 'F') and ARGV[limit + 1] ~= '0' then
+        spend_alone(cell, KEYS[first], kind, num(ARGV[limit + 1]), num(ARGV[limit + 2]), num(ARGV[limit + 3]))
+      elseif fin == '0' then
+        settle_group = settle_group or groups()
+        settle_group({ { at, first, cell } })
+      else
+        waiting[#waiting + 1] = { at, first, cell }
       end
-      judge(at, first, cell)
-      settle()
+    end
+    if fin == '2' and #waiting > 0 then
+      settle_group = settle_group or groups()
+      settle_group(waiting)
     end
   elseif op == 'R' then
     local r = try('HMGET', KEYS[k], 'enabled', 'expires_at', 'id', 'name', 'tenant', 'role', 'worker_id', 'routes',

@@ -55,7 +55,7 @@ for _, key in ipairs(KEYS) do
   local left = redis.call('PTTL', key)
   local kind = redis.call('TYPE', key).ok
   local value = kind == 'string' and redis.call('GET', key) or ''
-  local limit = kind == 'zset' or string.match(value, '^[WFB] %d+ %d+ %d+ %d+ %d+$')
+  local limit = kind == 'zset' or string.match(value, '^[WFB] %d+ %d+ %d+ %d+$')
   if left > 0 and (ARGV[2] == '1' or not limit) then
     if left <= tonumber(ARGV[1]) then redis.call('DEL', key) else redis.call('PEXPIRE', key, left - tonumber(ARGV[1])) end
   end
