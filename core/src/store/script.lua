@@ -3,19 +3,14 @@
 --
 -- ARGV[1] is the time of the asking gateway (unix ms); then the operations, each a letter and its arguments.
 -- KEYS are consumed in the same order. The answer is one flat row: `false` is nil.
-local call, try, num = redis.call, redis.pcall, tonumber
-local floor, ceil, format, match = math.floor, math.ceil, string.format, string.match
-local KEYS, ARGV = KEYS, ARGV
-local now = num(ARGV[1])
-local row, n = {}, 0 -- n: cells given out so far
-local records = {} -- live records by their first cell
-local waiting = {} -- `together` spends that wait for the last of them: ARGV place, KEYS place, first cell
-
-local ONE = 1048576 -- weight 1 of the sliding window; keeps every product below 2^53
+--
+-- A function here takes no locals from outside: Redis runs the whole text anew for each call, and binding them would
+-- cost more than what most calls then do.
 
 -- A fixed or sliding window whose last count was at `last`: admitted, left, reset, retry; then the counts of the
--- present window and the one before, and the moment they are for.
-local function windows(kind, limit, window, cost, last, cur, prev)
+-- present window and the one before, and the moment they are for. `x - x % 1` is the floor, `x + -x % 1` the ceiling;
+-- weights are in 2^20ths, which keeps every product below 2^53.
+local function windows(now, kind, limit, window, cost, last, cur, prev)
   local t = last > now and last or now
   local start, held = t - t % window, last - last % window
   local ends = start + window
@@ -27,36 +22,37 @@ local function windows(kind, limit, window, cost, last, cur, prev)
   if kind == 'F' then
     prev = 0
   elseif prev > 0 then
-    left = left - ceil(prev * ceil((ends - t) * ONE / window) / ONE)
+    local weight = (ends - t) * 1048576 / window
+    local used = prev * (weight + -weight % 1) / 1048576
+    left = left - (used + -used % 1)
   end
   if cost <= left then return 1, left, ends, 0, cur, prev, t end
   if cost > limit then return 0, left, ends, window, cur, prev, t end
   if kind == 'F' then return 0, left, ends, ends - t, cur, prev, t end
   local room, from, weighs = limit - cur - cost, ends, prev
   if room < 0 then room, from, weighs = limit - cost, ends + window, cur end
-  return 0, left, ends, from - floor(floor(room * ONE / weighs) * window / ONE) - t, cur, prev, t
+  local weight = room * 1048576 / weighs
+  local overlap = (weight - weight % 1) * window / 1048576
+  return 0, left, ends, from - (overlap - overlap % 1) - t, cur, prev, t
 end
 
--- A single window, judged and counted without what groups need. Most requests spend just so.
-local function spend_alone(cell, key, kind, limit, window, cost)
-  local raw, last, cur, prev = try('GET', key), 0, 0, 0
-  if type(raw) == 'string' then
-    local tag, w, l, c, p = match(raw, '^(%u) (%d+) (%d+) (%d+) (%d+)$')
-    if tag == kind and num(w) == window then last, cur, prev = num(l), num(c), num(p) end
+-- The strings of the JSON array at `key`; nil and the raw answer if there is none.
+local function strings_at(key)
+  local raw = redis.pcall('GET', key)
+  if type(raw) ~= 'string' then return nil, raw end
+  local decoded, list = pcall(cjson.decode, raw)
+  if not decoded or not string.match(raw, '^%s*%[') then return nil, raw end
+  local strings = {}
+  for i = 1, #list do
+    if type(list[i]) == 'string' then strings[#strings + 1] = list[i] end
   end
-  local admitted, left, reset, retry, t
-  admitted, left, reset, retry, cur, prev, t = windows(kind, limit, window, cost, last, cur, prev)
-  if left < 0 then left = 0 end
-  if admitted == 1 and cost > 0 then
-    left = left - cost
-    call('SET', key, format('%s %d %d %d %d', kind, window, t, cur + cost, prev), 'PX', 2 * window)
-  end
-  row[cell], row[cell + 1], row[cell + 2], row[cell + 3] = admitted, limit, left, reset
-  row[cell + 4], row[cell + 5], row[cell + 6] = retry, window, ''
+  return strings, raw
 end
 
--- What groups of spends need. Made on demand: a closure per call of the script is not free.
-local function groups()
+-- Makes the function that judges a list of spends and counts them all or none.
+local function groups(now, row, records, windows)
+  local call, try, num = redis.call, redis.pcall, tonumber
+  local floor, ceil, format, match = math.floor, math.ceil, string.format, string.match
   local states, order, group, refused
 
   -- The state of a limit before this group, or as this group has left it. A value of another shape starts anew.
@@ -115,7 +111,7 @@ local function groups()
       refused = true
     elseif kind == 'W' or kind == 'F' then
       local cur, prev, t
-      admitted, left, reset, retry, cur, prev, t = windows(kind, limit, window, cost, s.last, s.cur, s.prev)
+      admitted, left, reset, retry, cur, prev, t = windows(now, kind, limit, window, cost, s.last, s.cur, s.prev)
       reset0 = reset
       if admitted == 1 and cost > 0 then s.cur, s.prev, s.last, s.dirty = cur + cost, prev, t, true end
     elseif kind == 'B' then
@@ -245,9 +241,9 @@ local function groups()
   local function write(s)
     local window = s.window
     if s.kind == 'B' then
-      call('SET', s.key, format('B %d %d %d %d', window, s.last, s.level, s.part), 'PX', 2 * window)
+      call('SET', s.key, format('B %d %d %d %d', window, s.last, s.level, s.part), 'PX', format('%d', 2 * window))
     elseif s.kind ~= 'L' then
-      call('SET', s.key, format('%s %d %d %d %d', s.kind, window, s.last, s.cur, s.prev), 'PX', 2 * window)
+      call('SET', s.key, format('%s %d %d %d %d', s.kind, window, s.last, s.cur, s.prev), 'PX', format('%d', 2 * window))
     else
       if s.stale then call('DEL', s.key) end
       call('ZREMRANGEBYSCORE', s.key, '-inf', format('%d', s.last - window))
@@ -260,7 +256,7 @@ local function groups()
           adds = {}
         end
       end
-      call('PEXPIRE', s.key, 2 * window)
+      call('PEXPIRE', s.key, format('%d', 2 * window))
     end
   end
 
@@ -294,19 +290,12 @@ local function groups()
   end
 end
 
--- The strings of the JSON array at `key`; nil and the raw answer if there is none.
-local function strings_at(key)
-  local raw = try('GET', key)
-  if type(raw) ~= 'string' then return nil, raw end
-  local decoded, list = pcall(cjson.decode, raw)
-  if not decoded or not match(raw, '^%s*%[') then return nil, raw end
-  local strings = {}
-  for i = 1, #list do
-    if type(list[i]) == 'string' then strings[#strings + 1] = list[i] end
-  end
-  return strings, raw
-end
-
+local call, try, num, match, format = redis.call, redis.pcall, tonumber, string.match, string.format
+local KEYS, ARGV = KEYS, ARGV
+local now = num(ARGV[1])
+local row, n = {}, 0 -- n: cells given out so far
+local records = {} -- live records by their first cell
+local waiting = {} -- `together` spends that wait for the last of them: ARGV place, KEYS place, first cell
 local k, a, argc, settle_group = 1, 2, #ARGV, nil
 while a <= argc do
   local op = ARGV[a]
@@ -317,7 +306,7 @@ while a <= argc do
     for i = cell, n do row[i] = false end
     if op == 'S' then
       local guard = num(ARGV[a + 5])
-      if guard == 0 or row[floor(guard / 4)] == guard % 4 then limit = a + 1 end
+      if guard == 0 or row[(guard - guard % 4) / 4] == guard % 4 then limit = a + 1 end
       fin, a, k = ARGV[a + 7], a + 8, k + 1
     else
       record = records[num(ARGV[a + 1])]
@@ -335,16 +324,32 @@ while a <= argc do
       local kind = ARGV[limit]
       local alone = fin == '0' or fin == '2' and #waiting == 0
       if alone and (kind == 'W' or kind == 'F') and ARGV[limit + 1] ~= '0' then
-        spend_alone(cell, KEYS[first], kind, num(ARGV[limit + 1]), num(ARGV[limit + 2]), num(ARGV[limit + 3]))
+        -- A single window, as most requests have it, needs none of what groups need.
+        local key, most, window, cost = KEYS[first], num(ARGV[limit + 1]), num(ARGV[limit + 2]), num(ARGV[limit + 3])
+        local raw, last, cur, prev = try('GET', key), 0, 0, 0
+        if type(raw) == 'string' then
+          local tag, w, l, c, p = match(raw, '^(%u) (%d+) (%d+) (%d+) (%d+)$')
+          if tag == kind and num(w) == window then last, cur, prev = num(l), num(c), num(p) end
+        end
+        local admitted, left, reset, retry, t
+        admitted, left, reset, retry, cur, prev, t = windows(now, kind, most, window, cost, last, cur, prev)
+        if left < 0 then left = 0 end
+        if admitted == 1 and cost > 0 then
+          left = left - cost
+          local value = format('%s %d %d %d %d', kind, window, t, cur + cost, prev)
+          call('SET', key, value, 'PX', format('%d', 2 * window))
+        end
+        row[cell], row[cell + 1], row[cell + 2], row[cell + 3] = admitted, most, left, reset
+        row[cell + 4], row[cell + 5], row[cell + 6] = retry, window, ''
       elseif fin == '0' then
-        settle_group = settle_group or groups()
+        settle_group = settle_group or groups(now, row, records, windows)
         settle_group({ { at, first, cell } })
       else
         waiting[#waiting + 1] = { at, first, cell }
       end
     end
     if fin == '2' and #waiting > 0 then
-      settle_group = settle_group or groups()
+      settle_group = settle_group or groups(now, row, records, windows)
       settle_group(waiting)
     end
   elseif op == 'R' then
