@@ -7,6 +7,7 @@ use crate::{config::Document, gateway::CompileError, plugin::Plugin};
 
 pub mod arrival;
 pub mod auth;
+pub mod cache;
 pub mod cors;
 pub mod departure;
 #[cfg(test)]
@@ -19,7 +20,11 @@ pub mod routes;
 /// # Errors
 /// A part of the document that does not compile.
 pub fn builtin(document: &Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError> {
-    Ok(alloc::vec![Arc::new(cors::Cors::new(document)) as Arc<dyn Plugin>])
+    let mut plugins: Vec<Arc<dyn Plugin>> = alloc::vec![Arc::new(cors::Cors::new(document))];
+    if document.cache.enabled {
+        plugins.push(Arc::new(cache::Cache::new(document)?));
+    }
+    Ok(plugins)
 }
 
 /// Lower-case hex.

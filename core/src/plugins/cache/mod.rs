@@ -1,0 +1,128 @@
+//! `cache-plugin`: answers of the origin, kept in the store (RFC 9111, RFC 5861, RFC 9211).
+//!
+//! [`key`] says whose entry of what, [`entry`] what it holds, [`vary`] which answer in it fits. [`lookup`] judges what the store had,
+//! [`revisit`] what the origin says to that. All rules stand in pure functions: [`directives`], [`freshness`],
+//! [`store_policy`], [`conditional`].
+//!
+//! Narrower than the standard allows: no heuristic freshness, no errors, no parts (a request with `Range` goes past the cache), no
+//! `private` answers even for one credential, none with `Set-Cookie`. Between two gateways (or two requests) that write one entry
+//! at once, the later one wins. What is served stale while it is refreshed is refreshed by each request that finds it so.
+
+use alloc::{boxed::Box, format, string::String, sync::Arc};
+use http::{HeaderValue, Method};
+
+use crate::{
+    config::Document,
+    flow::Flow,
+    gateway::CompileError,
+    http::target,
+    plugin::{Plan, Plugin},
+    plugins::routes::Table,
+    store::{Ask, Op},
+};
+use directives::Directives;
+use lookup::Lookup;
+
+mod conditional;
+mod dates;
+mod directives;
+mod entry;
+mod freshness;
+mod key;
+mod lookup;
+mod revisit;
+mod store_policy;
+#[cfg(test)]
+mod tests;
+mod vary;
+
+/// The response cache.
+pub struct Cache {
+    settings: Arc<Settings>,
+    /// Tells an unsafe request what a GET of its path would be.
+    table: Table,
+}
+
+/// What every request needs to know.
+#[derive(Debug)]
+struct Settings {
+    /// Start of store keys.
+    prefix: String,
+    /// Larger bodies are not stored.
+    max_body_bytes: usize,
+    /// Our line of `Via` for stored answers; those from the origin get theirs elsewhere.
+    via: HeaderValue,
+}
+
+impl Cache {
+    /// Compiles it.
+    ///
+    /// # Errors
+    /// A route that does not compile.
+    pub fn new(document: &Document) -> Result<Self, CompileError> {
+        let via = HeaderValue::try_from(format!("1.1 {}", document.identity.name));
+        let settings = Settings {
+            prefix: document.store.key_prefix.clone(),
+            max_body_bytes: usize::try_from(document.cache.max_body_bytes).unwrap_or(usize::MAX),
+            via: via.unwrap_or(HeaderValue::from_static("1.1 acip")),
+        };
+        Ok(Self { settings: Arc::new(settings), table: Table::compile(document)? })
+    }
+
+    fn look_up(&self, flow: &Flow, ask: &mut Ask) -> Plan {
+        let request = &flow.request;
+        let Some(cache) = store_policy::of_route(&request.route) else { return Plan::Pass };
+        let wants = Directives::of_request(&request.head.headers);
+        // Nothing is said before the judges of higher priority have let the request pass.
+        if store_policy::bypasses(&request.head, &wants) {
+            return Plan::Judge(Box::new(move |flow, _| lookup::bypass(flow, &wants)));
+        }
+        let target = key::target(&request.route, &request.head.uri, flow.outgoing.path_and_query.as_deref());
+        let key = key::key(&self.settings.prefix, cache, request, &target);
+        let slot = ask.get(key.clone());
+        let lookup = Lookup { settings: Arc::clone(&self.settings), key, cache, slot, wants };
+        Plan::Judge(Box::new(move |flow, answers| lookup.judge(flow, answers)))
+    }
+
+    /// An unsafe method that succeeds makes the stored answer of its path invalid (RFC 9111 §4.4).
+    fn invalidate(&self, flow: &mut Flow) {
+        let Some(key) = self.key_of_get(flow) else { return };
+        flow.on_seal(Box::new(move |flow, draft| {
+            let status = draft.head.status;
+            if status.is_success() || status.is_redirection() {
+                flow.writes.push(Op::Delete { key });
+            }
+        }));
+    }
+
+    /// Where this client's GET of the same path would be stored; none where it never is.
+    fn key_of_get(&self, flow: &Flow) -> Option<String> {
+        let request = &flow.request;
+        let path = target::read(&request.head.uri).ok()?;
+        let route = self.table.find(&Method::GET, &path).ok()?.route;
+        let cache = store_policy::of_route(&route)?;
+        let target = key::target(&route, &request.head.uri, flow.outgoing.path_and_query.as_deref());
+        Some(key::key(&self.settings.prefix, cache, request, &target))
+    }
+}
+
+impl Plugin for Cache {
+    fn name(&self) -> &'static str {
+        "cache-plugin"
+    }
+
+    fn priority(&self) -> i32 {
+        80
+    }
+
+    fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan {
+        match flow.request.head.method {
+            Method::GET | Method::HEAD => self.look_up(flow, ask),
+            Method::OPTIONS | Method::TRACE | Method::CONNECT => Plan::Pass,
+            _ => {
+                self.invalidate(flow);
+                Plan::Pass
+            }
+        }
+    }
+}

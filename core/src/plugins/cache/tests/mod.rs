@@ -1,0 +1,8 @@
+//! Cases of the cache. [`sim`] runs whole requests against the embedded store and a clock; the other files ask
+//! pure functions.
+
+mod codec;
+mod http;
+mod pure;
+mod sim;
+mod stale;
