@@ -11,7 +11,7 @@ use crate::{
     plugin::{OnFail, OnFinish, OnSeal},
     report::Page,
     request::Request,
-    store::{Op, Spend},
+    store::{Op, Record, Slot, Spend, WorkerRecord},
     verdict::RequestBody,
 };
 
@@ -21,6 +21,8 @@ pub struct Flow {
     pub request: Request,
     /// Who it is from, once auth has said so.
     pub identity: Option<Identity>,
+    /// What this request's limits are counted by; auth says so when it plans.
+    pub subject: Subject,
     /// The limits that were asked, for response fields.
     pub spends: Vec<NamedSpend>,
     /// What the cache said, if it was asked.
@@ -40,6 +42,21 @@ pub struct Flow {
     pub(crate) on_seal: Vec<OnSeal>,
     pub(crate) on_fail: Vec<OnFail>,
     pub(crate) on_finish: Vec<OnFinish>,
+}
+
+/// What the limits of a request are counted by. A credential counts only where the batch itself proves it: the slots
+/// are for the guards of spends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Subject {
+    /// The client's address.
+    #[default]
+    Address,
+    /// The credential, if this record is live.
+    Record(Slot<Record>),
+    /// The credential, known from the document.
+    Configured,
+    /// The worker in the path, if this is its current token.
+    Worker(Slot<WorkerRecord>),
 }
 
 /// Who a request is from.
@@ -100,6 +117,7 @@ impl Flow {
         Self {
             request,
             identity: None,
+            subject: Subject::default(),
             spends: Vec::new(),
             cache: None,
             cache_detail: None,

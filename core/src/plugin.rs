@@ -27,6 +27,11 @@ pub trait Plugin: Send + Sync {
         &[]
     }
 
+    /// Whether it stays in the order when the document switches it off: one that guards doors reads the switch itself.
+    fn stays(&self) -> bool {
+        false
+    }
+
     /// Which implementation fills the slot, as `GET /gateway/plugins` shows it.
     fn implementation(&self) -> &'static str {
         "builtin"
@@ -113,7 +118,9 @@ impl Registry {
         let settings = |name: &str| document.plugins.get(name);
         let mut active: Vec<Arc<dyn Plugin>> = plugins
             .into_iter()
-            .filter(|plugin| settings(plugin.name()).and_then(|it| it.enabled).unwrap_or(true))
+            .filter(|plugin| {
+                plugin.stays() || settings(plugin.name()).and_then(|it| it.enabled).unwrap_or(true)
+            })
             .collect();
         active.sort_by_key(|plugin| {
             let priority = settings(plugin.name()).and_then(|it| it.priority);

@@ -13,6 +13,11 @@ pub mod departure;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod health;
+pub(crate) mod json;
+pub(crate) mod keyspace;
+#[cfg(test)]
+pub(crate) mod lab;
+pub mod rate_limit;
 pub mod routes;
 
 /// All built-in plugins for a document.
@@ -20,7 +25,11 @@ pub mod routes;
 /// # Errors
 /// A part of the document that does not compile.
 pub fn builtin(document: &Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError> {
-    let mut plugins: Vec<Arc<dyn Plugin>> = alloc::vec![Arc::new(cors::Cors::new(document))];
+    let mut plugins: Vec<Arc<dyn Plugin>> = alloc::vec![
+        Arc::new(cors::Cors::new(document)),
+        Arc::new(auth::Auth::new(document)),
+        Arc::new(rate_limit::RateLimit::new(document)?),
+    ];
     if document.cache.enabled {
         plugins.push(Arc::new(cache::Cache::new(document)?));
     }

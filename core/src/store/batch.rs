@@ -151,6 +151,8 @@ pub enum Op {
         fields: Vec<(String, String)>,
         /// Time to live; none: for ever.
         ttl_ms: Option<u64>,
+        /// Only where nothing stands yet.
+        only_new: bool,
     },
     /// Deletes a key: 0 cells.
     Delete {

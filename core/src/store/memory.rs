@@ -158,7 +158,7 @@ impl Memory {
                 let expires = self.keys.after(*ttl_ms);
                 self.keys.put(key, Value::Text(value.clone()), expires);
             }
-            Op::SetHash { key, fields, ttl_ms } => {
+            Op::SetHash { key, fields, ttl_ms, only_new } if !*only_new || !self.keys.has(key) => {
                 self.keys.remove(key);
                 if !fields.is_empty() {
                     let expires = self.keys.after(*ttl_ms);

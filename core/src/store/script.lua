@@ -395,11 +395,13 @@ while a <= argc do
     end
     a, k = a + 2, k + 1
   elseif op == 'H' then
-    local count = num(ARGV[a + 2])
-    call('DEL', KEYS[k])
-    for i = 1, count do call('HSET', KEYS[k], ARGV[a + 1 + 2 * i], ARGV[a + 2 + 2 * i]) end
-    if count > 0 and ARGV[a + 1] ~= '' then call('PEXPIRE', KEYS[k], ARGV[a + 1]) end
-    a, k = a + 3 + 2 * count, k + 1
+    local count = num(ARGV[a + 3])
+    if ARGV[a + 2] ~= '1' or call('EXISTS', KEYS[k]) == 0 then
+      call('DEL', KEYS[k])
+      for i = 1, count do call('HSET', KEYS[k], ARGV[a + 2 + 2 * i], ARGV[a + 3 + 2 * i]) end
+      if count > 0 and ARGV[a + 1] ~= '' then call('PEXPIRE', KEYS[k], ARGV[a + 1]) end
+    end
+    a, k = a + 4 + 2 * count, k + 1
   elseif op == 'D' then
     call('DEL', KEYS[k])
     a, k = a + 1, k + 1

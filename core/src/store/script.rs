@@ -179,10 +179,11 @@ fn write_change(op: &Op, sink: &mut impl Sink) {
             write_ttl(*ttl_ms, sink);
             sink.arg(if *only_new { b"1" } else { b"0" });
         }
-        Op::SetHash { key, fields, ttl_ms } => {
+        Op::SetHash { key, fields, ttl_ms, only_new } => {
             sink.key(key.as_bytes());
             sink.arg(b"H");
             write_ttl(*ttl_ms, sink);
+            sink.arg(if *only_new { b"1" } else { b"0" });
             sink.number(number_of(fields.len()));
             for (name, value) in fields {
                 sink.arg(name.as_bytes());

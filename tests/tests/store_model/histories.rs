@@ -175,8 +175,8 @@ fn operations() -> impl Strategy<Value = Op> {
         2 => (keys_from(&["s:0", "cache:0", "worker:index", "worker:a/\"b:status", "worker:c:gpu", "worker:c:heartbeat"], NOT_STRINGS),
             strings(), ttls(), any::<bool>())
             .prop_map(|(key, value, ttl_ms, only_new)| Op::Set { key, value: value.into(), ttl_ms, only_new }),
-        4 => (keys_from(&["key:0", "key:1", "worker:0"], &KEYS), fields(), ttls())
-            .prop_map(|(key, fields, ttl_ms)| Op::SetHash { key, fields, ttl_ms }),
+        4 => (keys_from(&["key:0", "key:1", "worker:0"], &KEYS), fields(), ttls(), any::<bool>())
+            .prop_map(|(key, fields, ttl_ms, only_new)| Op::SetHash { key, fields, ttl_ms, only_new }),
         1 => keys_from(&["key:0", "l:0", "s:0"], &KEYS).prop_map(|key| Op::Delete { key }),
         1 => (keys_from(&["worker:index"], NOT_STRINGS), select(vec!["a/\"b", "c", "d"]), 0..4_u32, any::<bool>())
             .prop_map(|(key, member, max, remove)| Op::Index { key, member: member.into(), max, remove }),
@@ -194,7 +194,12 @@ pub(crate) fn histories() -> impl Strategy<Value = History> {
         1 => (1..60_i64).prop_map(|seconds| seconds * -1000),
         1 => select(vec![60_000_i64, 130_000, 86_400_000, 40_000_000_000]),
     ];
-    let record = fields().prop_map(|fields| Op::SetHash { key: "key:0".into(), fields, ttl_ms: None });
+    let record = fields().prop_map(|fields| Op::SetHash {
+        key: "key:0".into(),
+        fields,
+        ttl_ms: None,
+        only_new: false,
+    });
     let first = (record, proptest::option::weighted(0.7, Just(Op::Record { key: "key:0".into() })));
     let batch = (step, first, proptest::collection::vec(operations(), 1..7));
     (any::<bool>(), proptest::collection::vec(batch, 1..8)).prop_map(|(steady, steps)| {

@@ -28,7 +28,7 @@ fn set(key: &str, ttl_ms: Option<u64>) -> Op {
 
 fn hash(key: &str, fields: &[(&str, &str)]) -> Op {
     let fields = fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-    Op::SetHash { key: key.into(), fields, ttl_ms: None }
+    Op::SetHash { key: key.into(), fields, ttl_ms: None, only_new: false }
 }
 
 fn has(store: &mut Memory, now_ms: u64, key: &str) -> bool {

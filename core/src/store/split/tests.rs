@@ -33,6 +33,7 @@ fn a_batch_answers_the_same_whole_and_in_parts() {
                 key: "k:{a}".into(),
                 fields: vec![("id".into(), "1".into())],
                 ttl_ms: None,
+                only_new: false,
             };
             for store in [&mut store, &mut parted] {
                 store.apply(&super::Batch { now_ms: 1, ops: vec![set.clone()] });

@@ -41,7 +41,7 @@ fn a_cluster_answers_a_batch_whose_keys_live_on_all_nodes() {
         assert!(nodes.iter().all(|node| node.cli(&["DBSIZE"]).trim() != "0"), "all nodes hold some");
 
         let fields = vec![("id".to_owned(), "1".to_owned())];
-        let record = Op::SetHash { key: "key:{good}".into(), fields, ttl_ms: None };
+        let record = Op::SetHash { key: "key:{good}".into(), fields, ttl_ms: None, only_new: false };
         client.ask(&Batch { now_ms: NOW, ops: vec![record] }).await.unwrap();
         let attempt = async |credential: &str| {
             let mut ask = Ask::new(NOW);

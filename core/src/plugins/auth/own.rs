@@ -1,0 +1,101 @@
+//! The gateway's own pages (contract section 8): which one, by which method, for whom. Nothing here ever reaches an
+//! origin.
+
+use alloc::{string::String, sync::Arc};
+use http::{HeaderValue, Method, header};
+
+use super::{
+    Rules,
+    key::{self, Need},
+    refusals::forbidden,
+};
+use crate::{
+    config::RouteAuth,
+    flow::Flow,
+    http::{names, target},
+    plugin::Plan,
+    plugins::routes::RouteKind,
+    refusal::{ErrorCode, Refusal},
+    report::Page,
+    request::Request,
+    store::Ask,
+};
+
+/// None where the request is not for a page.
+pub(super) fn plan(rules: &Arc<Rules>, flow: &mut Flow, ask: &mut Ask) -> Option<Plan> {
+    if flow.request.route.kind != RouteKind::Own {
+        return None;
+    }
+    let reads = matches!(flow.request.head.method, Method::GET | Method::HEAD);
+    let guarded = flow.request.route.auth != RouteAuth::Open;
+    if guarded && !reads && !rules.has_admin_token {
+        let message = "set `ADMIN_TOKEN` to be able to change the gateway while it runs";
+        return Some(Plan::Refuse(forbidden(flow, "no_admin_token", message)));
+    }
+    let Some(page) = page(rules, &flow.request) else {
+        let message = "the gateway has no such page";
+        return Some(Plan::Refuse(Refusal::new(ErrorCode::NotFound, "page", message)));
+    };
+    let plan = match flow.request.route.auth {
+        RouteAuth::Open => Plan::Pass,
+        RouteAuth::ApiKey => key::plan(rules, flow, ask, Need::Key),
+        RouteAuth::Admin | RouteAuth::Worker if rules.has_admin_token => {
+            key::plan(rules, flow, ask, Need::AdminToken)
+        }
+        RouteAuth::Admin | RouteAuth::Worker if is_local(&flow.request) => Plan::Pass,
+        RouteAuth::Admin | RouteAuth::Worker => {
+            let message = "set `ADMIN_TOKEN` to read this page from elsewhere than the gateway's own machine";
+            Plan::Refuse(forbidden(flow, "no_admin_token", message))
+        }
+    };
+    if !reads && matches!(plan, Plan::Pass) {
+        let refusal = Refusal::new(ErrorCode::MethodNotAllowed, "method", "this page can only be read");
+        return Some(Plan::Refuse(refusal.header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))));
+    }
+    flow.page = Some(page);
+    Some(plan)
+}
+
+fn page(rules: &Rules, request: &Request) -> Option<Page> {
+    let pattern = request.route.pattern.as_str();
+    if rules.metrics_path.as_deref() == Some(pattern) {
+        return Some(Page::Metrics);
+    }
+    Some(match pattern {
+        "/gateway/health" => Page::Health,
+        "/gateway/health/detailed" => Page::HealthDetailed,
+        "/gateway/livez" => Page::Live,
+        "/gateway/readyz" => Page::Ready,
+        "/gateway/plugins" => Page::Plugins,
+        "/gateway/plugins/{name}" => {
+            let path = target::read(&request.head.uri).ok()?;
+            let (_, name) = path.decoded.rsplit_once('/')?;
+            Page::Plugin(String::from(name))
+        }
+        "/gateway/config" => Page::Config,
+        _ => return None,
+    })
+}
+
+/// Whether somebody on this very machine asks, for himself: a reverse proxy on the machine says for whom it asks, and a
+/// web page that was led here by a name of its own (DNS rebinding) shows that name in `Host`.
+fn is_local(request: &Request) -> bool {
+    let headers = &request.head.headers;
+    let passed_on = [names::X_FORWARDED_FOR, names::X_FORWARDED_HOST, names::X_FORWARDED_PROTO];
+    let passed_on = passed_on.iter().any(|name| headers.contains_key(name))
+        || headers.contains_key(header::FORWARDED)
+        || headers.contains_key(header::VIA)
+        || headers.contains_key("x-real-ip");
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| request.head.uri.authority().map(http::uri::Authority::as_str));
+    let named = host.and_then(|host| host.parse::<http::uri::Authority>().ok());
+    let local_name = named.is_none_or(|authority| {
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse::<core::net::IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    });
+    request.facts.peer.ip.to_canonical().is_loopback()
+        && request.facts.hints.client.is_none()
+        && !passed_on
+        && local_name
+}

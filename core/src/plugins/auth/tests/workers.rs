@@ -1,0 +1,1 @@
+//! Workers' tokens: learned, refused, forgotten.

@@ -1,0 +1,69 @@
+//! Views into JSON that somebody else wrote: what is not as expected is absent.
+
+use alloc::{string::String, string::ToString};
+use bytes::Bytes;
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use serde_json::{Map, Value};
+
+use crate::http::target;
+
+/// A JSON object.
+pub(crate) type Object = Map<String, Value>;
+
+/// Bytes of a body that are worth keeping to look into it: the answers that are looked for are a few hundred.
+pub(crate) const CAPTURE_BYTES: usize = 65_536;
+
+/// The object that a captured body is.
+pub(crate) fn object(body: Option<&Bytes>) -> Option<Object> {
+    match serde_json::from_slice(body?) {
+        Ok(Value::Object(object)) => Some(object),
+        _ => None,
+    }
+}
+
+/// A text in it.
+pub(crate) fn text<'o>(object: &'o Object, name: &str) -> Option<&'o str> {
+    object.get(name)?.as_str()
+}
+
+/// An id in it, in the one spelling that ids of paths have, too.
+pub(crate) fn id(object: &Object, name: &str) -> Option<String> {
+    let id = match object.get(name)? {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let fits = (1..=MAX_ID_BYTES).contains(&id.len()) && !id.contains(['/', '\\']);
+    target::canonical_id(&id).ok().filter(|_| fits)
+}
+
+/// A time as unix ms: a number of seconds, or ISO 8601, which is UTC where it says nothing else.
+pub(crate) fn time_ms(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => seconds_ms(number.as_f64()?),
+        Value::String(text) => text_time_ms(text),
+        _ => None,
+    }
+}
+
+/// The same for a bare text.
+pub(crate) fn text_time_ms(text: &str) -> Option<u64> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return seconds_ms(seconds);
+    }
+    let stamp = text.parse::<Timestamp>().ok().or_else(|| {
+        let naive = text.parse::<DateTime>().ok()?;
+        TimeZone::UTC.to_timestamp(naive).ok()
+    });
+    u64::try_from(stamp?.as_millisecond()).ok()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "guarded by the range")]
+fn seconds_ms(seconds: f64) -> Option<u64> {
+    (0.0..=MAX_SECONDS).contains(&seconds).then_some((seconds * 1000.0) as u64)
+}
+
+const MAX_ID_BYTES: usize = 200;
+/// The end of the year 9999.
+const MAX_SECONDS: f64 = 253_402_300_799.0;
