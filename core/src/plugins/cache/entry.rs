@@ -103,7 +103,8 @@ fn head(variant: &Variant) -> Option<Vec<u8>> {
     {
         out.put_u64(number);
     }
-    out.put_u8(u8::from(life.strict) * STRICT | u8::from(life.validate) * VALIDATE);
+    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+    out.put_u8(flag(life.strict, STRICT) | flag(life.validate, VALIDATE));
     out.put_u8(u8::try_from(selector.names.len()).ok()?);
     for name in &selector.names {
         put_name(&mut out, name)?;

@@ -1,7 +1,7 @@
 //! Which requests the cache looks at, and which answers may be stored (RFC 9111 §3). Storing is narrower than the
 //! standard: no errors, no guesses, nothing that sets cookies, no parts.
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{directives::Directives, entry::Variant, freshness::Life, key, vary::Selector};
 use crate::{
@@ -64,11 +64,12 @@ pub(super) fn storable(
         || headers.contains_key(header::CONTENT_RANGE)
         || is_event_stream(headers)
         || fields_bytes(headers) > MAX_FIELDS_BYTES;
-    // §3.5. An entry of one credential's own is read by nobody else; where a route is shared, its rule said so. What is left is a
-    // credential that the gateway does not know, in an entry for everybody without one.
+    // §3.5. An entry of one credential's own is read by nobody else; where a route is shared, its rule said so. What
+    // is left are credentials that the gateway does not know: the origin may tell apart whom it cannot.
+    let own = key::is_own(cache, &request.presented);
+    let known = |value: &HeaderValue| own && is_bearer(value);
     let for_anybody = shared
-        || key::is_own(cache, &request.presented)
-        || !request.head.headers.contains_key(header::AUTHORIZATION)
+        || request.head.headers.get_all(header::AUTHORIZATION).iter().all(known)
         || said.public
         || said.must_revalidate
         || said.s_maxage_s.is_some();
@@ -100,6 +101,11 @@ pub(super) fn is_final_job(body: &[u8]) -> bool {
     // An array would do for a struct of one field.
     body.trim_ascii_start().starts_with(b"{")
         && serde_json::from_slice(body).is_ok_and(|job: Job<'_>| OVER.contains(&job.status.as_ref()))
+}
+
+/// The one scheme that is compared with the other fields of the credential.
+fn is_bearer(value: &HeaderValue) -> bool {
+    value.as_bytes().first_chunk::<7>().is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

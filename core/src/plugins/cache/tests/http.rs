@@ -257,6 +257,11 @@ fn an_unknown_authorization_keeps_an_answer_out_of_the_common_entry() {
         ("s-maxage=60", true),
     ] {
         assert_eq!(reused("/x", &basic, ok(&[("cache-control", control)], "a")), expected, "{control}");
+        // The key is the gateway's business, the password the origin's.
+        let both = [KEY, basic[0]];
+        assert_eq!(reused("/x", &both, ok(&[("cache-control", control)], "a")), expected, "{control}");
+        let bearer = [KEY, ("authorization", "bearer one")];
+        assert!(reused("/x", &bearer, ok(&[("cache-control", control)], "a")), "{control}");
     }
     assert!(reused("/all/x", &basic, ok(&[], "a")), "a shared route says so itself");
 }
@@ -427,7 +432,7 @@ fn only_whole_bodies_are_stored() {
         if declared {
             fields.push(("content-length", format!("{}", body.len())));
         }
-        sim.get("/x", &[KEY], Origin::Says(200, fields, body));
+        sim.get("/x", &[KEY], Origin::Says(200, fields, body.into()));
         assert_eq!(sim.writes.len(), expected, "{body}");
     }
 }

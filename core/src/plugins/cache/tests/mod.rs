@@ -4,5 +4,6 @@
 mod codec;
 mod http;
 mod pure;
+mod random;
 mod sim;
 mod stale;

@@ -30,7 +30,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) enum Origin {
     /// Status, fields, body.
-    Says(u16, Vec<(&'static str, String)>, &'static str),
+    Says(u16, Vec<(&'static str, String)>, String),
     /// The same, but the body does not arrive whole.
     Breaks(End, Vec<(&'static str, String)>),
     Fails(OriginFailure),
@@ -39,12 +39,12 @@ pub(super) enum Origin {
 }
 
 /// 200 with these fields.
-pub(super) fn ok(fields: &[(&'static str, &str)], body: &'static str) -> Origin {
+pub(super) fn ok(fields: &[(&'static str, &str)], body: &str) -> Origin {
     says(200, fields, body)
 }
 
-pub(super) fn says(status: u16, fields: &[(&'static str, &str)], body: &'static str) -> Origin {
-    Origin::Says(status, owned(fields), body)
+pub(super) fn says(status: u16, fields: &[(&'static str, &str)], body: &str) -> Origin {
+    Origin::Says(status, owned(fields), body.into())
 }
 
 pub(super) fn owned(fields: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
@@ -218,7 +218,7 @@ impl Sim {
                 return Seen { asked, ..seen };
             }
             Origin::Says(status, fields, body) => (End::Complete, status, fields, body),
-            Origin::Breaks(end, fields) => (end, 200, fields, "part"),
+            Origin::Breaks(end, fields) => (end, 200, fields, "part".into()),
         };
         let sent_ms = self.now_ms;
         self.now_ms += self.delay_ms;
@@ -230,12 +230,9 @@ impl Sim {
         let head = ResponseHead { status: StatusCode::from_u16(status).unwrap(), headers };
         let seal = forward.seal(0, head, sent_ms, self.now_ms);
         let captured = seal.replace.is_none() && end == End::Complete && body.len() <= seal.capture_response;
-        let outcome = Outcome {
-            end,
-            response_body: captured.then(|| Bytes::from_static(body.as_bytes())),
-            ..Outcome::default()
-        };
-        let shown = seal.replace.unwrap_or(Bytes::from_static(body.as_bytes()));
+        let outcome =
+            Outcome { end, response_body: captured.then(|| Bytes::from(body.clone())), ..Outcome::default() };
+        let shown = seal.replace.unwrap_or(Bytes::from(body));
         let (cache, events) = self.finish(seal.closing, outcome);
         Seen {
             status: seal.head.status.as_u16(),
@@ -261,7 +258,6 @@ impl Sim {
     }
 }
 
-/// A hook-free way to say that a plugin can be made of a document.
 #[test]
 fn it_is_registered_unless_switched_off() {
     for enabled in [true, false] {

@@ -220,7 +220,8 @@ fn stands_in_for_errors() {
 
 #[test]
 fn nothing_is_kept_for_ever() {
-    let cases: &[(&[(&'static str, &str)], Option<u64>)] = &[
+    type Fields = &'static [(&'static str, &'static str)];
+    let cases: &[(Fields, Option<u64>)] = &[
         (&[("cache-control", "max-age=60")], Some(60)),
         (&[("cache-control", "max-age=60"), ("age", "20")], Some(40)),
         (&[("cache-control", "max-age=60, stale-if-error=30, stale-while-revalidate=10")], Some(90)),
