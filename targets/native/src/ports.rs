@@ -11,7 +11,6 @@ use acip_core::{
     Epilogue, Report, Status,
     facts::Entropy,
     origins::Board,
-    report::StoreStatus,
     store::{Batch, Cell},
     verdict::Attempt,
 };
@@ -21,6 +20,7 @@ use hyper::body::Incoming;
 
 use crate::{
     process::{Live, Thread, lock},
+    store::StoreClient,
     upgrade,
     upstream::OriginBody,
     wire::Watch,
@@ -98,11 +98,36 @@ impl Ports for NativePorts {
     }
 
     async fn ask(&self, batch: &Batch) -> Result<Vec<Cell>, StoreDown> {
-        Ok(lock(&self.thread.process.memory).apply(batch))
+        let (thread, process) = (&self.thread, &self.thread.process);
+        let answer = thread.store.ask(batch).await;
+        let sent = thread.store.round_trips();
+        process.store_round_trips.fetch_add(sent - thread.counted_round_trips.replace(sent), Relaxed);
+        let up = answer.is_ok();
+        if process.store_up.load(Relaxed) != up && process.store_up.swap(up, Relaxed) != up {
+            match &answer {
+                Ok(_) => tracing::info!("the store answers again"),
+                Err(error) => {
+                    tracing::warn!(%error, "the store does not answer; this process's memory stands in")
+                }
+            }
+        }
+        answer.map_err(|_| {
+            process.store_errors.fetch_add(1, Relaxed);
+            StoreDown
+        })
     }
 
     fn write(&self, batch: Batch) {
-        let _ = lock(&self.thread.process.memory).apply(&batch);
+        if let StoreClient::Embedded(memory) = &self.thread.store {
+            let _ = lock(memory).apply(&batch);
+            return;
+        }
+        let ports = self.clone();
+        self.spawn(async move {
+            if ports.ask(&batch).await.is_err() {
+                let _ = ports.fall_back(&batch);
+            }
+        });
     }
 
     fn fall_back(&self, batch: &Batch) -> Option<Vec<Cell>> {
@@ -136,7 +161,7 @@ impl Ports for NativePorts {
         let process = &self.thread.process;
         Status {
             uptime_ms: u64::try_from(process.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            store: StoreStatus { mode: "embedded", up: true, latency_us: Some(0), error: None },
+            store: self.thread.store.status(),
             origins: self.board(|board| board.views(now_ms())),
             memory_bytes: resident_bytes(),
             connections: u64::try_from(process.connections.load(Relaxed)).ok(),

@@ -21,14 +21,20 @@ use acip_core::{
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 
-use crate::{upstream::Pool, wire::Watch};
+use crate::{store::StoreClient, upstream::Pool, wire::Watch};
 
 /// Shared by all threads.
 pub struct Process {
     /// The gateway in force; swapped whole.
     pub live: ArcSwap<Live>,
     /// The embedded store, and what stands in for a remote one.
-    pub memory: Mutex<Memory>,
+    pub memory: Arc<Mutex<Memory>>,
+    /// Commands sent to a remote store.
+    pub store_round_trips: AtomicU64,
+    /// Batches that it did not answer.
+    pub store_errors: AtomicU64,
+    /// Whether it answered last; tells when to log.
+    pub store_up: AtomicBool,
     /// Where the process is in its life.
     pub phase: watch::Sender<Phase>,
     /// Free places for connections.
@@ -68,6 +74,10 @@ pub struct Thread {
     pub process: Arc<Process>,
     /// Connections to origins.
     pub pool: Rc<Pool>,
+    /// The store, as this thread reaches it.
+    pub store: StoreClient,
+    /// How many of its commands are in the process's count.
+    pub counted_round_trips: Cell<u64>,
     /// Open client connections.
     pub watches: RefCell<BTreeMap<u64, Arc<Watch>>>,
     /// Requests and background tasks under way.
@@ -96,11 +106,15 @@ impl Process {
         let places = document.server.max_connections as usize;
         let memory = Memory::new(MemoryLimits {
             cache_entries: document.cache.max_entries as usize,
+            cache_prefix: format!("{}cache:", document.store.key_prefix),
             ..MemoryLimits::default()
         });
         Ok(Self {
             live: ArcSwap::from_pointee(Live::compile(document)?),
-            memory: Mutex::new(memory),
+            memory: Arc::new(Mutex::new(memory)),
+            store_round_trips: AtomicU64::new(0),
+            store_errors: AtomicU64::new(0),
+            store_up: AtomicBool::new(true),
             phase: watch::Sender::new(Phase::Serving),
             places: Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS))),
             connections: AtomicUsize::new(0),

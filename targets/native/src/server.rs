@@ -5,17 +5,17 @@ use std::{
     io,
     net::SocketAddr,
     num::NonZeroUsize,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use acip_core::{config::Document, gateway::CompileError};
-use tokio_rustls::TlsAcceptor;
 
 use crate::{
     control, listener,
     process::{Live, Phase, Process},
+    store::AddressError,
     thread,
     tls::{self, TlsError},
 };
@@ -29,6 +29,9 @@ pub enum StartError {
     /// The document does not compile.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// The store's address.
+    #[error(transparent)]
+    Store(#[from] AddressError),
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -84,9 +87,22 @@ impl Server {
         let process = Arc::new(Process::new(document)?);
         let (address, listeners) =
             listener::bind(wanted, count).map_err(|source| StartError::Listen { address: wanted, source })?;
+        let (ready, begun) = mpsc::channel();
         let mut threads = Vec::with_capacity(count + 1);
         for (index, listener) in listeners.into_iter().enumerate() {
-            threads.push(spawn(index, Arc::clone(&process), listener, tls.clone())?);
+            let (process, tls, ready) = (Arc::clone(&process), tls.clone(), ready.clone());
+            threads.push(
+                std::thread::Builder::new()
+                    .name(format!("gateway-{index}"))
+                    .spawn(move || thread::run(process, listener, tls, &ready))?,
+            );
+        }
+        drop(ready);
+        for begun in begun {
+            if let Err(error) = begun {
+                process.phase.send_replace(Phase::Stopped);
+                return Err(error.into());
+            }
         }
         let checker = Arc::clone(&process);
         threads.push(
@@ -139,15 +155,4 @@ impl Server {
             }
         }
     }
-}
-
-fn spawn(
-    index: usize,
-    process: Arc<Process>,
-    listener: std::net::TcpListener,
-    tls: Option<TlsAcceptor>,
-) -> io::Result<JoinHandle<io::Result<()>>> {
-    std::thread::Builder::new()
-        .name(format!("gateway-{index}"))
-        .spawn(move || thread::run(process, listener, tls))
 }

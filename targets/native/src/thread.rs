@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr, TcpListener as StdListener},
     pin::pin,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
@@ -15,34 +15,53 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{LocalSet, spawn_local},
-    time::{MissedTickBehavior, interval, sleep},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
     connection::{self, Counted},
     process::{Phase, Process, Thread},
+    store::{AddressError, StoreClient},
     upstream::Pool,
     wire::{Command, Watch, watch::Waiting},
 };
 
-/// Runs until the process stops. Blocks.
+/// Runs until the process stops. Blocks. `ready` hears when it accepts, or why it does not.
 ///
 /// # Errors
 /// The runtime or the listener cannot be set up.
-pub fn run(process: Arc<Process>, listener: StdListener, tls: Option<TlsAcceptor>) -> std::io::Result<()> {
+pub fn run(
+    process: Arc<Process>,
+    listener: StdListener,
+    tls: Option<TlsAcceptor>,
+    ready: &mpsc::Sender<Result<(), AddressError>>,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     runtime.block_on(local.run_until(async move {
         let listener = TcpListener::from_std(listener)?;
         let phase = process.phase.subscribe();
+        let settings = process.live.load().gateway.document().store.clone();
+        let store = match StoreClient::open(&settings, Arc::clone(&process.memory)) {
+            Ok(store) => store,
+            Err(error) => {
+                let _ = ready.send(Err(error));
+                return Ok(());
+            }
+        };
+        // The first requests should not find the store down only because they came early.
+        let _ = timeout(STORE_SETTLES, store.settled()).await;
         let thread = Rc::new(Thread {
             process,
             pool: Rc::new(Pool::default()),
+            store,
+            counted_round_trips: Cell::new(0),
             watches: RefCell::new(BTreeMap::new()),
             busy: Cell::new(0),
             entropy: RefCell::default(),
         });
+        let _ = ready.send(Ok(()));
         let sweeper = spawn_local(sweep(Rc::clone(&thread)));
         accept(&thread, listener, tls, phase.clone()).await;
         drain(&thread, phase).await;
@@ -162,6 +181,9 @@ async fn drain(thread: &Thread, mut phase: watch::Receiver<Phase>) {
         _ = phase.wait_for(|phase| *phase == Phase::Stopped) => {}
     }
 }
+
+/// Time for the store's first connection before the gateway listens without it.
+const STORE_SETTLES: Duration = Duration::from_secs(2);
 
 /// Seconds between requests of a connection.
 const IDLE_S: u32 = 75;

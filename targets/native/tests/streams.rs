@@ -1,6 +1,5 @@
 //! Bodies while they move, and what happens when a side goes away.
 
-#[expect(dead_code, reason = "each test file uses its part")]
 mod support;
 
 use std::{thread, time::Duration};
