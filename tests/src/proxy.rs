@@ -4,8 +4,12 @@ use std::{
     collections::BTreeMap,
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
+    time::Duration,
 };
 
 use acip_core::store::resp::{Decoder, Reply};
@@ -16,6 +20,8 @@ use crate::Redis;
 pub struct RedisProxy {
     port: u16,
     counts: Arc<Mutex<BTreeMap<String, u64>>>,
+    delay_ms: Arc<AtomicU64>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl RedisProxy {
@@ -24,22 +30,39 @@ impl RedisProxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let counts = Arc::new(Mutex::new(BTreeMap::new()));
+        let (delay_ms, open) = (Arc::<AtomicU64>::default(), Arc::<Mutex<Vec<TcpStream>>>::default());
         let (shared, target) = (Arc::clone(&counts), redis.port());
+        let (delay, sockets) = (Arc::clone(&delay_ms), Arc::clone(&open));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else { continue };
                 let counts = Arc::clone(&shared);
                 let (Ok(from), Ok(to)) = (client.try_clone(), server.try_clone()) else { continue };
                 thread::spawn(move || commands(from, to, &counts));
-                thread::spawn(move || replies(server, client));
+                let kept = [client.try_clone(), server.try_clone()].into_iter().flatten();
+                sockets.lock().unwrap_or_else(PoisonError::into_inner).extend(kept);
+                let delay = Arc::clone(&delay);
+                thread::spawn(move || replies(server, client, &delay));
             }
         });
-        Self { port, counts }
+        Self { port, counts, delay_ms, open }
     }
 
     /// Where gateways find it.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Holds every piece of the answers back for so many milliseconds.
+    pub fn delay(&self, ms: u64) {
+        self.delay_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Cuts all connections; new ones are let through.
+    pub fn cut(&self) {
+        for socket in self.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
     }
 
     /// Commands seen so far, by upper-case name.
@@ -74,7 +97,13 @@ fn commands(mut from: TcpStream, mut to: TcpStream, counts: &Mutex<BTreeMap<Stri
     let _ = to.shutdown(Shutdown::Both);
 }
 
-fn replies(mut from: TcpStream, mut to: TcpStream) {
-    let _ = std::io::copy(&mut from, &mut to);
+fn replies(mut from: TcpStream, mut to: TcpStream, delay_ms: &AtomicU64) {
+    let mut buffer = [0; 16 << 10];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        thread::sleep(Duration::from_millis(delay_ms.load(Ordering::Relaxed)));
+        if to.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+    }
     let _ = to.shutdown(Shutdown::Both);
 }

@@ -1,9 +1,6 @@
 //! A real redis-server.
 
-use std::{
-    net::{TcpListener, TcpStream},
-    process::Command,
-};
+use std::{net::TcpListener, process::Command};
 
 use crate::{process::Process, wait_until};
 
@@ -11,15 +8,28 @@ use crate::{process::Process, wait_until};
 pub struct Redis {
     process: Option<Process>,
     port: u16,
+    arguments: Vec<String>,
 }
 
 impl Redis {
     /// Starts one and waits until it answers.
     pub fn start() -> Self {
-        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("a port").port();
-        let mut redis = Self { process: None, port };
-        redis.restart();
-        redis
+        Self::with(&[])
+    }
+
+    /// As [`Redis::start`], with more arguments for the server: a file of settings first, then options.
+    pub fn with(arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let mut redis = Self { process: None, port: 0, arguments };
+        // Between our looking for a free port and the server's taking it, somebody else may.
+        for _ in 0..5 {
+            redis.port =
+                TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("a port").port();
+            if redis.try_start() {
+                return redis;
+            }
+        }
+        panic!("redis-server does not start:\n{}", redis.output());
     }
 
     /// Its URL.
@@ -34,13 +44,28 @@ impl Redis {
 
     /// Starts it again on the same port, empty.
     pub fn restart(&mut self) {
+        assert!(self.try_start(), "redis-server does not start again:\n{}", self.output());
+    }
+
+    /// Whether it came up; it ends at once where the port is taken.
+    fn try_start(&mut self) -> bool {
         let port = self.port.to_string();
         let mut command = Command::new("redis-server");
         command
+            .args(&self.arguments)
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .current_dir(std::env::temp_dir());
-        self.process = Some(Process::start("redis-server", &mut command));
-        wait_until("redis-server", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+        let process = self.process.insert(Process::start("redis-server", &mut command));
+        let mut ready = false;
+        wait_until("redis-server", || {
+            ready = process.output().contains("Ready to accept connections");
+            ready || !process.is_running()
+        });
+        ready
+    }
+
+    fn output(&self) -> String {
+        self.process.as_ref().map(Process::output).unwrap_or_default()
     }
 
     /// Ends it at once.
