@@ -146,7 +146,7 @@ fn sound(headers: &HeaderMap) {
 
 fn outcome(choices: &mut Choices<'_>) -> Outcome {
     let end = choices.of(&[End::Complete, End::ClientLeft, End::OriginBroke]);
-    let mut body = || (choices.byte() % 2 == 0).then(|| choices.bytes());
+    let mut body = || choices.byte().is_multiple_of(2).then(|| choices.bytes());
     let (request_body, response_body) = (body(), body());
     Outcome { now_ms: NOW_MS + 7, end, request_body, response_body, ..Outcome::default() }
 }
