@@ -1,5 +1,5 @@
-//! Conditional requests (RFC 9110 §13, RFC 9111 §4.3): the client's against a stored answer, and the gateway's own to the
-//! origin.
+//! Conditional requests (RFC 9110 §13, RFC 9111 §4.3): the client's against a stored answer, and the
+//! gateway's own to the origin.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 

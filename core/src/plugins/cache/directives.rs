@@ -1,8 +1,9 @@
-//! `Cache-Control` as values (RFC 9111 §5.2). Reads; decides nothing: what a directive means for a response is in
-//! [`super::freshness`], for storing in [`super::store_policy`].
+//! `Cache-Control` as values (RFC 9111 §5.2). Reads; decides nothing: what a directive means for a response
+//! is in [`super::freshness`], for storing in [`super::store_policy`].
 //!
-//! Where a field cannot be read for certain, the reading is the one that caches less: a line with an unclosed quote or bytes
-//! outside ASCII counts as `no-store`, a number that is none as 0, a directive that contradicts itself as 0 (§4.2.1).
+//! Where a field cannot be read for certain, the reading is the one that caches less: a line with an unclosed
+//! quote or bytes outside ASCII counts as `no-store`, a number that is none as 0, a directive that
+//! contradicts itself as 0 (§4.2.1).
 
 use alloc::{borrow::Cow, string::String};
 use http::{HeaderMap, header};

@@ -2,8 +2,9 @@
 //! trusts nothing: it never panics, and never allocates more than the input is long.
 //!
 //! Big-endian: version `u8`, then up to four variants, each with its length `u32` in front: `received`,
-//! `initial_age`, `fresh`, `while_revalidate`, `if_error` (`u64` ms each), flags `u8`, names varied on (count `u8`, each with length
-//! `u8`), digest (32), status `u16`, field lines (count `u16`; name with `u8`, value with `u32` length), and the body to the end.
+//! `initial_age`, `fresh`, `while_revalidate`, `if_error` (`u64` ms each), flags `u8`, names varied on (count
+//! `u8`, each with length `u8`), digest (32), status `u16`, field lines (count `u16`; name with `u8`, value
+//! with `u32` length), and the body to the end.
 
 use alloc::vec::Vec;
 use bytes::{BufMut, Bytes, BytesMut};

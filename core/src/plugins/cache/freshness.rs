@@ -1,5 +1,6 @@
 //! How long an answer may be used (RFC 9111 §4.2, RFC 5861). Worked out once, when it is stored; a hit only
-//! compares numbers. Nothing is guessed: where the origin says nothing, a route's own `ttl_seconds` holds, or nothing.
+//! compares numbers. Nothing is guessed: where the origin says nothing, a route's own `ttl_seconds` holds, or
+//! nothing.
 
 use http::{HeaderMap, StatusCode, header};
 
@@ -65,7 +66,8 @@ impl Life {
         let explicit = said.s_maxage_s.or(said.max_age_s).or(expires);
         let fresh_s = explicit.or(said.no_cache.then_some(0)).or_else(fallback)?;
 
-        // §4.2.3. Dates have whole seconds: comparing them with a finer clock would age every answer by half of one.
+        // §4.2.3. Dates have whole seconds: comparing them with a finer clock would age every answer by half
+        // of one.
         let apparent_s = date_s.map_or(0, |date_s| received_s.saturating_sub(date_s).max(0));
         let delay_ms = received_ms.saturating_sub(sent_ms);
         let corrected_ms = age_s(headers).saturating_mul(1000).saturating_add(delay_ms);
@@ -132,8 +134,8 @@ impl Life {
         allowed_ms > 0 && self.staleness_ms(now_ms) <= allowed_ms
     }
 
-    /// When nothing can be made of it any more, unix ms. An answer that can be validated is worth more than its
-    /// freshness.
+    /// When nothing can be made of it any more, unix ms. An answer that can be validated is worth more than
+    /// its freshness.
     pub(super) fn over_ms(&self, has_validator: bool) -> u64 {
         let windows = if self.strict { 0 } else { self.while_revalidate_ms.max(self.if_error_ms) };
         let kept = if has_validator { windows.max(VALIDATOR_KEPT_MS) } else { windows };

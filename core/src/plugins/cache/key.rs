@@ -1,4 +1,5 @@
-//! Whose entry, of what: the store key of a request. It says nothing of either to somebody who reads the store.
+//! Whose entry, of what: the store key of a request. It says nothing of either to somebody who reads the
+//! store.
 
 use alloc::{format, string::String, vec::Vec};
 use http::{Uri, header};
@@ -9,8 +10,8 @@ use crate::{
     request::Request,
 };
 
-/// `{prefix}cache:{K}`; the braces make `K` a hash tag of Redis Cluster. The method is not part of it: GET and HEAD
-/// share an entry, and an unsafe method must find what it makes invalid.
+/// `{prefix}cache:{K}`; the braces make `K` a hash tag of Redis Cluster. The method is not part of it: GET
+/// and HEAD share an entry, and an unsafe method must find what it makes invalid.
 pub(super) fn key(prefix: &str, cache: RouteCache, request: &Request, target: &[u8]) -> String {
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| {
@@ -25,8 +26,9 @@ pub(super) fn key(prefix: &str, cache: RouteCache, request: &Request, target: &[
         part(stored.as_bytes());
         part(format!("{is_admin_token} {static_key:?}").as_bytes());
     } else {
-        // An origin that builds links from the host it was asked for could be made to give one client's host to
-        // another. In an entry of one's own that is nobody else's harm, so there it may be shared between hosts.
+        // An origin that builds links from the host it was asked for could be made to give one client's host
+        // to another. In an entry of one's own that is nobody else's harm, so there it may be shared between
+        // hosts.
         part(if matches!(cache, RouteCache::Shared { .. }) { b"shared" } else { b"anonymous" });
         authority(request, &mut part);
     }

@@ -1,4 +1,5 @@
-//! What the store had, judged for one request: served, served stale, or the origin is asked ([`super::revisit`]).
+//! What the store had, judged for one request: served, served stale, or the origin is asked
+//! ([`super::revisit`]).
 
 use alloc::{borrow::Cow, boxed::Box, format, string::String, sync::Arc};
 use bytes::Bytes;
@@ -127,7 +128,8 @@ impl Lookup {
     }
 }
 
-/// A stored answer as it goes out: with its age (RFC 9111 §5.1), and as a 304 to a client that has it already.
+/// A stored answer as it goes out: with its age (RFC 9111 §5.1), and as a 304 to a client that has it
+/// already.
 pub(super) fn answer(
     variant: Cow<'_, Variant>,
     request: &HeaderMap,

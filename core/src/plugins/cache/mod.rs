@@ -1,12 +1,13 @@
 //! `cache-plugin`: answers of the origin, kept in the store (RFC 9111, RFC 5861, RFC 9211).
 //!
-//! [`key`] says whose entry of what, [`entry`] what it holds, [`vary`] which answer in it fits. [`lookup`] judges what the store had,
-//! [`revisit`] what the origin says to that. All rules stand in pure functions: [`directives`], [`freshness`],
-//! [`store_policy`], [`conditional`].
+//! [`key`] says whose entry of what, [`entry`] what it holds, [`vary`] which answer in it fits. [`lookup`]
+//! judges what the store had, [`revisit`] what the origin says to that. All rules stand in pure functions:
+//! [`directives`], [`freshness`], [`store_policy`], [`conditional`].
 //!
-//! Narrower than the standard allows: no heuristic freshness, no errors, no parts (a request with `Range` goes past the cache), no
-//! `private` answers even for one credential, none with `Set-Cookie`. Between two gateways (or two requests) that write one entry
-//! at once, the later one wins. What is served stale while it is refreshed is refreshed by each request that finds it so.
+//! Narrower than the standard allows: no heuristic freshness, no errors, no parts (a request with `Range`
+//! goes past the cache), no `private` answers even for one credential, none with `Set-Cookie`. Between two
+//! gateways (or two requests) that write one entry at once, the later one wins. What is served stale while it
+//! is refreshed is refreshed by each request that finds it so.
 
 use alloc::{boxed::Box, format, string::String, sync::Arc};
 use http::{HeaderValue, Method};

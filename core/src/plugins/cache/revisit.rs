@@ -1,5 +1,5 @@
-//! What the origin says to a request that the store could not answer: kept, put in the place of what was kept, or
-//! found to be what was kept all along.
+//! What the origin says to a request that the store could not answer: kept, put in the place of what was
+//! kept, or found to be what was kept all along.
 
 use alloc::{borrow::Cow, boxed::Box, format, string::String, sync::Arc};
 use bytes::Bytes;
@@ -61,7 +61,8 @@ impl Revisit {
         }
     }
 
-    /// The origin answered 304 to our question (RFC 9111 §4.3.4): the stored answer goes out, with a new life.
+    /// The origin answered 304 to our question (RFC 9111 §4.3.4): the stored answer goes out, with a new
+    /// life.
     fn still_holds(mut self, flow: &mut Flow, draft: &mut ResponseDraft, found: Variant) {
         let fresh = conditional::freshened(&found.headers, &draft.head.headers);
         let is_about_it = fresh.is_some();

@@ -1,5 +1,5 @@
-//! Which requests the cache looks at, and which answers may be stored (RFC 9111 §3). Storing is narrower than the
-//! standard: no errors, no guesses, nothing that sets cookies, no parts.
+//! Which requests the cache looks at, and which answers may be stored (RFC 9111 §3). Storing is narrower than
+//! the standard: no errors, no guesses, nothing that sets cookies, no parts.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
@@ -12,8 +12,8 @@ use crate::{
     verdict::ResponseHead,
 };
 
-/// A route's caching, once what is never cached is left out: calls that hand out secrets or work, and what the
-/// gateway answers itself. No rule of the document changes that.
+/// A route's caching, once what is never cached is left out: calls that hand out secrets or work, and what
+/// the gateway answers itself. No rule of the document changes that.
 pub(super) fn of_route(route: &Route) -> Option<RouteCache> {
     use RouteKind as Kind;
     let open = matches!(route.kind, Kind::Proxy | Kind::WorkerOther | Kind::JobRead | Kind::JobDirect);
@@ -64,8 +64,9 @@ pub(super) fn storable(
         || headers.contains_key(header::CONTENT_RANGE)
         || is_event_stream(headers)
         || fields_bytes(headers) > MAX_FIELDS_BYTES;
-    // §3.5. An entry of one credential's own is read by nobody else; where a route is shared, its rule said so. What
-    // is left are credentials that the gateway does not know: the origin may tell apart whom it cannot.
+    // §3.5. An entry of one credential's own is read by nobody else; where a route is shared, its rule said
+    // so. What is left are credentials that the gateway does not know: the origin may tell apart whom it
+    // cannot.
     let own = key::is_own(cache, &request.presented);
     let known = |value: &HeaderValue| own && is_bearer(value);
     let for_anybody = shared

@@ -1,5 +1,5 @@
-//! Which of several stored answers fits a request (RFC 9111 §4.1). Of the request's fields only a digest is kept: they may
-//! hold credentials.
+//! Which of several stored answers fits a request (RFC 9111 §4.1). Of the request's fields only a digest is
+//! kept: they may hold credentials.
 
 use alloc::vec::Vec;
 use http::{HeaderMap, HeaderName, header};
@@ -42,7 +42,8 @@ impl Selector {
     }
 }
 
-/// `*` is no field name to begin with. What the gateway writes itself is not in the client's head, or another value there.
+/// `*` is no field name to begin with. What the gateway writes itself is not in the client's head, or another
+/// value there.
 fn is_the_clients(name: &HeaderName) -> bool {
     let text = name.as_str();
     text != "*"

@@ -1,5 +1,5 @@
-//! Random histories: whatever happens in whatever order, nobody sees another's answer, a forbidden one, or one past
-//! its time.
+//! Random histories: whatever happens in whatever order, nobody sees another's answer, a forbidden one, or
+//! one past its time.
 
 use alloc::{format, string::String, vec::Vec};
 use proptest::prelude::*;

@@ -51,6 +51,14 @@ pub(super) fn owned(fields: &[(&'static str, &str)]) -> Vec<(&'static str, Strin
     fields.iter().map(|(name, value)| (*name, value.to_string())).collect()
 }
 
+/// Two equal requests; whether the second is answered from the store.
+pub(super) fn reused(path: &str, request: &[(&str, &str)], first: Origin) -> bool {
+    let mut sim = Sim::new();
+    sim.get(path, request, first);
+    let seen = sim.get(path, request, ok(&[], "second"));
+    seen.asked.is_none()
+}
+
 /// What the client and the origin saw.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
@@ -112,7 +120,8 @@ pub(super) struct Sim {
 }
 
 impl Sim {
-    /// All of `/own/*` per credential, `/all/*` shared, both with 60 s where the origin says nothing; the rest as it ships.
+    /// All of `/own/*` per credential, `/all/*` shared, both with 60 s where the origin says nothing; the
+    /// rest as it ships.
     pub(super) fn new() -> Self {
         Self::with(fixture::document())
     }

@@ -1,5 +1,5 @@
-//! What happens past an answer's freshness: validation, serving meanwhile, standing in for errors. Sections are of RFC 9111
-//! unless they say otherwise.
+//! What happens past an answer's freshness: validation, serving meanwhile, standing in for errors. Sections
+//! are of RFC 9111 unless they say otherwise.
 
 use alloc::{format, string::String};
 
