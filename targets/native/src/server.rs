@@ -56,12 +56,14 @@ pub struct Server {
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
-/// Serves until a signal ends it: SIGTERM or SIGINT drain, a second one ends now, SIGHUP reloads.
+/// Serves until a signal ends it: SIGTERM or SIGINT drain, a second one ends now, SIGHUP reloads. `started` is told
+/// where it listens.
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn run(document: Document, reload: Reload) -> Result<(), StartError> {
+pub fn run(document: Document, reload: Reload, started: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
     let server = Server::start(document)?;
+    started(server.address);
     let signals = control::Signals { process: Arc::clone(&server.process), reload, grace: server.grace };
     let watcher = std::thread::Builder::new().name("signals".into()).spawn(move || signals.watch())?;
     drop(watcher);

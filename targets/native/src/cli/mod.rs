@@ -1,0 +1,136 @@
+//! The command line: what can be typed, and the exit codes 0 (done), 1 (failed while running) and 2 (usage or
+//! configuration). Start at [`run`].
+
+mod keys;
+mod load;
+mod store;
+
+use std::{io::Read as _, path::PathBuf, process::ExitCode};
+
+use acip_core::{config::Document, plugins::auth::stored_form};
+use clap::{Parser, Subcommand};
+
+use acip_gateway::{logs, server};
+
+use crate::demo;
+
+/// API gateway in front of FastAPI GPU inference servers.
+#[derive(Parser)]
+#[command(name = "acip-gateway", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(clap::Args, Clone, Default)]
+struct ConfigArg {
+    /// Configuration file, TOML or JSON (`.json`); without it the environment alone counts
+    #[arg(long, value_name = "FILE", env = "GATEWAY_CONFIG", global = true)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway (the default)
+    Serve,
+    /// Run gateway, embedded store and a simulated backend with two GPU workers, to try it out
+    Demo,
+    /// Validate the configuration and print what is in effect, secrets masked
+    Check,
+    /// Manage API keys in Redis
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Work with tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Read a token from standard input and print its stored form
+    Hash,
+}
+
+/// Why a command ended without success.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Exit code 2.
+    #[error("{0}")]
+    Configuration(String),
+    /// Exit code 1.
+    #[error("{0}")]
+    Runtime(String),
+}
+
+/// Runs the command of the process's arguments.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("acip-gateway: {failure}");
+            match failure {
+                Failure::Configuration(_) => ExitCode::from(2),
+                Failure::Runtime(_) => ExitCode::from(1),
+            }
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let source = load::Source::new(cli.config.config);
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(source),
+        Command::Demo => demonstrate(&source),
+        Command::Check => {
+            let document = source.read()?;
+            acip_core::Gateway::compile(document.clone())
+                .map_err(|error| Failure::Configuration(error.to_string()))?;
+            print!("{}", document.to_toml_masked());
+            Ok(())
+        }
+        Command::Keys(command) => keys::run(command, &source.read()?),
+        Command::Token(TokenCommand::Hash) => hash_token(&source.read()?),
+    }
+}
+
+fn serve(source: load::Source) -> Result<(), Failure> {
+    let document = source.read()?;
+    logs::init(&document.log);
+    let reload = move || source.read().map_err(|error| vec![error.to_string()]);
+    ended(server::run(document, Box::new(reload), |_| {}))
+}
+
+fn demonstrate(source: &load::Source) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::Runtime(format!("the demo cannot start: {error}"));
+    let demo = demo::prepare(source.read()?).map_err(failed)?;
+    let document = demo.document.clone();
+    logs::init(&document.log);
+    let same = document.clone();
+    ended(server::run(document, Box::new(move || Ok(same.clone())), |address| demo.started(address)))
+}
+
+fn ended(result: Result<(), server::StartError>) -> Result<(), Failure> {
+    result.map_err(|error| Failure::Runtime(error.to_string()))
+}
+
+/// Reads one token. A line break at the end is the terminal's, not the token's.
+fn hash_token(document: &Document) -> Result<(), Failure> {
+    let mut token = String::new();
+    std::io::stdin()
+        .take(MAX_TOKEN)
+        .read_to_string(&mut token)
+        .map_err(|error| Failure::Runtime(format!("cannot read the token from standard input: {error}")))?;
+    let token =
+        token.strip_suffix('\n').map_or(token.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    if token.is_empty() {
+        return Err(Failure::Configuration("no token on standard input; pipe it in".into()));
+    }
+    println!("{}", stored_form(&document.auth.token_salt, token));
+    Ok(())
+}
+
+/// Longer than any header may be.
+const MAX_TOKEN: u64 = 64 << 10;
