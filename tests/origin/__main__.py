@@ -1,15 +1,10 @@
-"""`python -m origin`: serves the application on loopback, and says on standard output where.
-
-With `--with-parent` it ends when its standard input does, so that no test leaves a server behind.
-"""
+"""`python -m origin`: serves the application on loopback, and says on standard output where."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import socket
-import sys
-import threading
 
 import uvicorn
 
@@ -31,7 +26,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="origin")
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--instance", default="origin", help="the value of `X-Origin`")
-    parser.add_argument("--with-parent", action="store_true", help="end when standard input ends")
     options = parser.parse_args()
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -48,14 +42,7 @@ def main() -> None:
     )
     server = Server(config)
     server.address = listener.getsockname()
-    if options.with_parent:
-        threading.Thread(target=_wait_for_parent, args=(server,), daemon=True).start()
     asyncio.run(server.serve(sockets=[listener]))
-
-
-def _wait_for_parent(server: Server) -> None:
-    sys.stdin.buffer.read()
-    server.should_exit = True
 
 
 main()
