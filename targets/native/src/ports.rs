@@ -107,7 +107,7 @@ impl Ports for NativePorts {
             match &answer {
                 Ok(_) => tracing::info!("the store answers again"),
                 Err(error) => {
-                    tracing::warn!(%error, "the store does not answer; this process's memory stands in")
+                    tracing::warn!(%error, "the store does not answer; this process's memory stands in");
                 }
             }
         }

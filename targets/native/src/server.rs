@@ -96,7 +96,7 @@ impl Server {
             threads.push(
                 std::thread::Builder::new()
                     .name(format!("gateway-{index}"))
-                    .spawn(move || thread::run(process, listener, tls, &ready))?,
+                    .spawn(move || thread::run(process, listener, tls, ready))?,
             );
         }
         drop(ready);

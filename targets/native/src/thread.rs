@@ -35,7 +35,7 @@ pub fn run(
     process: Arc<Process>,
     listener: StdListener,
     tls: Option<TlsAcceptor>,
-    ready: &mpsc::Sender<Result<(), AddressError>>,
+    ready: mpsc::Sender<Result<(), AddressError>>,
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
@@ -62,6 +62,7 @@ pub fn run(
             entropy: RefCell::default(),
         });
         let _ = ready.send(Ok(()));
+        drop(ready);
         let sweeper = spawn_local(sweep(Rc::clone(&thread)));
         accept(&thread, listener, tls, phase.clone()).await;
         drain(&thread, phase).await;
