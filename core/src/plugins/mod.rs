@@ -13,12 +13,14 @@ pub mod departure;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod health;
+pub mod job_tracker;
 pub(crate) mod json;
 pub(crate) mod keyspace;
 #[cfg(test)]
 pub(crate) mod lab;
 pub mod rate_limit;
 pub mod routes;
+pub mod worker_registry;
 
 /// All built-in plugins for a document.
 ///
@@ -29,6 +31,8 @@ pub fn builtin(document: &Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError
         Arc::new(cors::Cors::new(document)),
         Arc::new(auth::Auth::new(document)),
         Arc::new(rate_limit::RateLimit::new(document)?),
+        Arc::new(job_tracker::JobTracker::new(document)),
+        Arc::new(worker_registry::WorkerRegistry::new(document)),
     ];
     if document.cache.enabled {
         plugins.push(Arc::new(cache::Cache::new(document)?));

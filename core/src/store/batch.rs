@@ -151,7 +151,7 @@ pub enum Op {
         fields: Vec<(String, String)>,
         /// Time to live; none: for ever.
         ttl_ms: Option<u64>,
-        /// Only where nothing stands yet.
+        /// Only where the first of them is not set yet; none at all changes nothing then.
         only_new: bool,
     },
     /// Deletes a key: 0 cells.

@@ -158,7 +158,7 @@ impl Memory {
                 let expires = self.keys.after(*ttl_ms);
                 self.keys.put(key, Value::Text(value.clone()), expires);
             }
-            Op::SetHash { key, fields, ttl_ms, only_new } if !*only_new || !self.keys.has(key) => {
+            Op::SetHash { key, fields, ttl_ms, only_new } if !*only_new || self.lacks(key, fields) => {
                 self.keys.remove(key);
                 if !fields.is_empty() {
                     let expires = self.keys.after(*ttl_ms);
@@ -170,6 +170,12 @@ impl Memory {
             // INVARIANT: `apply` handles every operation that answers.
             _ => {}
         }
+    }
+
+    /// Whether the first of these fields is not set yet.
+    fn lacks(&self, key: &str, fields: &[(String, String)]) -> bool {
+        let known = |name: &String| self.keys.hash(key).is_some_and(|known| known.contains_key(name));
+        fields.first().is_some_and(|(name, _)| !known(name))
     }
 
     fn record(&self, key: &str, now: u64, row: &mut Row) {

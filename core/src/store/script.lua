@@ -396,7 +396,8 @@ while a <= argc do
     a, k = a + 2, k + 1
   elseif op == 'H' then
     local count = num(ARGV[a + 3])
-    if ARGV[a + 2] ~= '1' or call('EXISTS', KEYS[k]) == 0 then
+    local keep = ARGV[a + 2] == '1' and (count == 0 or try('HMGET', KEYS[k], ARGV[a + 4])[1])
+    if not keep then
       call('DEL', KEYS[k])
       for i = 1, count do call('HSET', KEYS[k], ARGV[a + 2 + 2 * i], ARGV[a + 3 + 2 * i]) end
       if count > 0 and ARGV[a + 1] ~= '' then call('PEXPIRE', KEYS[k], ARGV[a + 1]) end

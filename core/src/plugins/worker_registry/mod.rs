@@ -1,0 +1,114 @@
+//! `worker-registry-plugin`: the state of workers as `worker:{id}:*` keys (contract section 10), written when their
+//! calls succeed through this gateway ([`seen`]), and `GET /api/v1/workers` answered from them ([`list`]).
+
+mod list;
+mod query;
+mod seen;
+#[cfg(test)]
+mod tests;
+
+use alloc::{boxed::Box, format, string::String, sync::Arc};
+
+use super::{keyspace::Keyspace, routes::RouteKind};
+use crate::{
+    config::{Document, Regions, WorkersFormat},
+    flow::Flow,
+    plugin::{Plan, Plugin, Ruling, Source},
+    refusal::{ErrorCode, Refusal},
+    store::Ask,
+};
+
+/// `worker-registry-plugin`.
+#[derive(Clone, Debug)]
+pub struct WorkerRegistry {
+    rules: Arc<Rules>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    keys: Keyspace,
+    regions: Regions,
+    format: WorkersFormat,
+}
+
+impl WorkerRegistry {
+    /// Prepares the rules of a document.
+    pub fn new(document: &Document) -> Self {
+        let (keys, regions) = (Keyspace::new(document), document.regions.clone());
+        Self { rules: Arc::new(Rules { keys, regions, format: document.workers_format }) }
+    }
+}
+
+impl Plugin for WorkerRegistry {
+    fn name(&self) -> &'static str {
+        "worker-registry-plugin"
+    }
+
+    /// After auth and limits, before the cache.
+    fn priority(&self) -> i32 {
+        84
+    }
+
+    fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan {
+        match flow.request.route.kind {
+            RouteKind::Workers => self.list(flow, ask),
+            kind => match seen::Call::of(kind, &flow.request.route.pattern) {
+                Some(call) => self.watch(flow, ask, call),
+                None => Plan::Pass,
+            },
+        }
+    }
+}
+
+impl WorkerRegistry {
+    fn list(&self, flow: &Flow, ask: &mut Ask) -> Plan {
+        let query = match query::Query::read(flow.request.head.uri.query(), self.rules.format) {
+            Ok(query) => query,
+            Err(message) => return Plan::Refuse(Refusal::new(ErrorCode::BadRequest, "query", message)),
+        };
+        let slot = ask.workers(self.rules.keys.snapshot(), INDEX.into(), MOST);
+        let rules = Arc::clone(&self.rules);
+        Plan::Judge(Box::new(move |flow, answers| {
+            let row = answers.cells.workers(slot).filter(|_| answers.source == Source::Store);
+            match row.and_then(|row| list::workers(&rules, flow, &row)) {
+                Some(workers) => Ruling::Answer(list::answer(&rules, &workers, &query)),
+                None => {
+                    let message = "the worker list cannot be read while the store is down; try again";
+                    let refusal = Refusal::new(ErrorCode::StoreUnavailable, "store_down", message);
+                    Ruling::Refuse(refusal.retry_after_ms(1_000))
+                }
+            }
+        }))
+    }
+
+    /// Asks for what is known of the worker, to keep what its call does not say.
+    fn watch(&self, flow: &mut Flow, ask: &mut Ask, call: seen::Call) -> Plan {
+        let rules = Arc::clone(&self.rules);
+        flow.outgoing.capture_request = flow.outgoing.capture_request.max(call.request_bytes());
+        let Some(id) = flow.request.worker_id.clone() else {
+            if call == seen::Call::Register {
+                seen::watch(&rules, flow, call, None, None);
+            }
+            return Plan::Pass;
+        };
+        let slot = ask.get(status_key(&id));
+        Plan::Judge(Box::new(move |flow, answers| {
+            // What this process remembers by itself may be older than what others wrote.
+            if answers.source == Source::Store {
+                seen::watch(&rules, flow, call, Some(id), answers.cells.bytes(slot));
+            }
+            Ruling::Pass
+        }))
+    }
+}
+
+/// These keys are shared with Python workers and servers, so they carry no prefix of ours.
+fn status_key(id: &str) -> String {
+    format!("worker:{id}:status")
+}
+
+const INDEX: &str = "worker:index";
+/// Ids in the index, and workers in the list.
+const MOST: u32 = 10_000;
+/// Three heartbeats of 30 s: one that is late, or lost, does not make a worker flicker.
+const TTL_MS: u64 = 90_000;
