@@ -20,7 +20,8 @@ pub struct Facts {
     pub hints: Hints,
     /// Load and health of each origin, by [`crate::origins::OriginId`].
     pub origins: Vec<OriginView>,
-    /// Counts up by one per forwarded request in this process; drives turn-taking strategies.
+    /// How many requests of this process have gone to an origin (see [`crate::Step::takes_turn`]); drives
+    /// strategies that take turns.
     pub turn: u64,
     /// Whether this build can pass WebSocket upgrades.
     pub can_upgrade: bool,

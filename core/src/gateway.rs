@@ -75,6 +75,17 @@ pub struct Exchange {
     judges: Vec<Judge>,
 }
 
+impl Step {
+    /// Whether an origin was chosen, so that [`Facts::turn`] is used up. A shell that counted every request would
+    /// let probes and preflights skew who is next.
+    pub fn takes_turn(&self) -> bool {
+        match self {
+            Self::Settled(verdict) => matches!(verdict, Verdict::Forward(_)),
+            Self::Asking(exchange) => !exchange.flow.outgoing.origins.is_empty(),
+        }
+    }
+}
+
 impl Gateway {
     /// Compiles a document with the built-in plugins.
     ///

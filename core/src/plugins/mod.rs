@@ -19,6 +19,7 @@ pub(crate) mod keyspace;
 #[cfg(test)]
 pub(crate) mod lab;
 pub mod rate_limit;
+pub mod router;
 pub mod routes;
 pub mod worker_registry;
 
@@ -34,6 +35,7 @@ pub fn builtin(document: &Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError
         Arc::new(job_tracker::JobTracker::new(document)),
         Arc::new(worker_registry::WorkerRegistry::new(document)),
     ];
+    plugins.push(Arc::new(router::Router::new(document)));
     if document.cache.enabled {
         plugins.push(Arc::new(cache::Cache::new(document)?));
     }

@@ -78,7 +78,11 @@ impl Ports for NativePorts {
     }
 
     fn turn(&self) -> u64 {
-        self.thread.process.turn.fetch_add(1, Relaxed)
+        self.thread.process.turn.load(Relaxed)
+    }
+
+    fn take_turn(&self) {
+        self.thread.process.turn.fetch_add(1, Relaxed);
     }
 
     fn can_upgrade(&self) -> bool {

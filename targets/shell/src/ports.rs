@@ -33,8 +33,11 @@ pub trait Ports: Clone + 'static {
     /// Fresh random bytes.
     fn entropy(&self) -> Entropy;
 
-    /// A number that counts up by one with each call in this process.
+    /// How many turns have been taken in this process.
     fn turn(&self) -> u64;
+
+    /// Takes a turn: a request will go to an origin.
+    fn take_turn(&self);
 
     /// Whether WebSocket upgrades can pass.
     fn can_upgrade(&self) -> bool;

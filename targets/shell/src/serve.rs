@@ -37,7 +37,11 @@ pub async fn serve<P: Ports>(
     };
     let head =
         RequestHead { method: parts.method, uri: parts.uri, version: parts.version, headers: parts.headers };
-    let verdict = match gateway.begin(head, facts) {
+    let step = gateway.begin(head, facts);
+    if step.takes_turn() {
+        ports.take_turn();
+    }
+    let verdict = match step {
         Step::Settled(verdict) => verdict,
         Step::Asking(exchange) => match ask(&mut account, exchange).await {
             Some(verdict) => verdict,

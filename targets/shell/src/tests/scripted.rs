@@ -178,6 +178,8 @@ impl Ports for Scripted {
     fn turn(&self) -> u64 {
         0
     }
+
+    fn take_turn(&self) {}
     fn can_upgrade(&self) -> bool {
         false
     }

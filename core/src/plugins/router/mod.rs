@@ -1,0 +1,124 @@
+//! Which origin gets a request (contract section 3, `ROUTER_STRATEGY`). The order is worked out from values: views of
+//! the origins, a turn, a draw. Load and health themselves are [`crate::origins::Board`]'s.
+
+use alloc::{string::String, vec::Vec};
+
+use crate::{
+    config::{Document, Regions, Strategy},
+    event::Event,
+    flow::Flow,
+    origins::OriginId,
+    plugin::{Plan, Plugin},
+    plugins::routes::RouteKind,
+    store::Ask,
+};
+
+mod order;
+#[cfg(test)]
+mod tests;
+
+/// The plugin.
+pub struct Router {
+    strategy: Strategy,
+    regions: Regions,
+    origins: Vec<Placed>,
+}
+
+/// What strategies know of an origin besides its view.
+#[derive(Clone, Debug)]
+struct Placed {
+    name: String,
+    region: Option<String>,
+    weight: u32,
+}
+
+impl Router {
+    /// For a document's origins.
+    pub fn new(document: &Document) -> Self {
+        let placed = |origin: &crate::config::Origin| Placed {
+            name: origin.name.clone(),
+            region: origin.region.clone(),
+            weight: origin.weight.get(),
+        };
+        Self {
+            strategy: document.router.strategy,
+            regions: document.regions.clone(),
+            origins: document.origins.iter().map(placed).collect(),
+        }
+    }
+
+    /// All origins, best first. Ejected ones come last but are never left out: where all are ejected, trying
+    /// one is better than refusing.
+    fn order(&self, flow: &Flow) -> Vec<OriginId> {
+        let facts = &flow.request.facts;
+        let view = |id: &OriginId| facts.origins.get(id.0).copied().unwrap_or_default();
+        let all = (0..self.origins.len()).map(OriginId);
+        let (mut good, ejected): (Vec<_>, Vec<_>) = all.partition(|id| !view(id).ejected);
+        match self.strategy {
+            Strategy::RoundRobin => order::rotate(&mut good, facts.turn),
+            Strategy::LeastConnections => {
+                order::rotate(&mut good, facts.turn);
+                good.sort_by_key(|id| view(id).in_flight);
+            }
+            Strategy::RegionAffinity => {
+                order::rotate(&mut good, facts.turn);
+                good.sort_by_key(|id| (self.distance(flow, *id), view(id).in_flight));
+            }
+            Strategy::Weighted => order::weighted(&mut good, facts.turn, |id| self.weight(id)),
+            Strategy::P2cEwma => order::better_of_two(&mut good, facts.entropy.draw, |id| {
+                let view = view(&id);
+                view.ewma_us.saturating_mul(u64::from(view.in_flight).saturating_add(1))
+            }),
+            Strategy::ConsistentHash => {
+                let key = self.affinity_key(flow);
+                order::rendezvous(&mut good, &key, |id| {
+                    self.origins.get(id.0).map_or("", |origin| origin.name.as_str())
+                });
+            }
+        }
+        good.extend(ejected);
+        good
+    }
+
+    fn weight(&self, id: OriginId) -> u32 {
+        self.origins.get(id.0).map_or(1, |origin| origin.weight)
+    }
+
+    /// An origin without a region is farther than any known distance; a client without one is near to all.
+    fn distance(&self, flow: &Flow, id: OriginId) -> u32 {
+        let Some(client) = flow.request.region.as_deref() else { return 0 };
+        let region = self.origins.get(id.0).and_then(|origin| origin.region.as_deref());
+        region.and_then(|region| self.regions.distance(client, region)).unwrap_or(u32::MAX)
+    }
+
+    /// Same credential, same origin; without one, same address.
+    fn affinity_key(&self, flow: &Flow) -> String {
+        let stored = &flow.request.presented.stored;
+        if stored.is_empty() { alloc::format!("{}", flow.request.client) } else { stored.clone() }
+    }
+}
+
+impl Plugin for Router {
+    fn name(&self) -> &'static str {
+        "router-plugin"
+    }
+
+    fn priority(&self) -> i32 {
+        70
+    }
+
+    fn implementation(&self) -> &'static str {
+        self.strategy.name()
+    }
+
+    fn plan(&self, flow: &mut Flow, _ask: &mut Ask) -> Plan {
+        if matches!(flow.request.route.kind, RouteKind::Own | RouteKind::Workers) {
+            return Plan::Pass;
+        }
+        flow.outgoing.origins = self.order(flow);
+        if let Some(origin) = flow.outgoing.origins.first() {
+            flow.events.push(Event::RouterSelected { origin: *origin });
+        }
+        Plan::Pass
+    }
+}
