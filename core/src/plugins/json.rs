@@ -2,6 +2,7 @@
 
 use alloc::{string::String, string::ToString};
 use bytes::Bytes;
+use http::{HeaderMap, header};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde_json::{Map, Value};
 
@@ -12,6 +13,17 @@ pub(crate) type Object = Map<String, Value>;
 
 /// Bytes of a body that are worth keeping to look into it: the answers that are looked for are a few hundred.
 pub(crate) const CAPTURE_BYTES: usize = 65_536;
+
+/// Whether a body with these fields may be JSON as it stands: a stream must not be held back to be looked into, and an
+/// encoded body cannot be.
+pub(crate) fn is_readable(headers: &HeaderMap) -> bool {
+    let plain = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    let json = |value: &http::HeaderValue| {
+        value.to_str().is_ok_and(|text| text.split(';').next().unwrap_or_default().trim().ends_with("json"))
+    };
+    headers.get(header::CONTENT_ENCODING).is_none_or(plain)
+        && headers.get(header::CONTENT_TYPE).is_none_or(json)
+}
 
 /// The object that a captured body is.
 pub(crate) fn object(body: Option<&Bytes>) -> Option<Object> {

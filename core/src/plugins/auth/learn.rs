@@ -62,7 +62,8 @@ fn watch(rules: &Arc<Rules>, flow: &mut Flow, id: Option<String>, state: WorkerR
     flow.on_seal(Box::new(move |flow, draft| {
         let verifies = flow.request.route.kind == RouteKind::Verify;
         let status = draft.head.status;
-        if !status.is_success() || (verifies && status != StatusCode::OK) {
+        let tells = status.is_success() && json::is_readable(&draft.head.headers);
+        if !tells || (verifies && status != StatusCode::OK) {
             return;
         }
         flow.outgoing.capture_response = flow.outgoing.capture_response.max(json::CAPTURE_BYTES);

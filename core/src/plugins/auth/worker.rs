@@ -29,7 +29,7 @@ struct Asked {
     worker: Slot<WorkerRecord>,
     /// Failures by a token that differs from the current one, and by an unknown one.
     differs: Slot<Spend>,
-    unknown: Slot<Spend>,
+    unknown: Option<Slot<Spend>>,
     permit: Option<Slot<Spend>>,
 }
 
@@ -51,8 +51,7 @@ pub(super) fn plan(rules: &Arc<Rules>, flow: &mut Flow, ask: &mut Ask) -> Plan {
     let slot = ask.worker(rules.keys.worker(&worker), stored);
     let differs = rules.spend_failure(flow, ask, Guard::IfWorkerDiffers(slot.op));
     let learns = rules.tokens == WorkerTokens::Learn && is_checked(flow.request.route.kind);
-    let unknown = if learns { Guard::IfLive(usize::MAX) } else { Guard::IfWorkerUnknown(slot.op) };
-    let unknown = rules.spend_failure(flow, ask, unknown);
+    let unknown = (!learns).then(|| rules.spend_failure(flow, ask, Guard::IfWorkerUnknown(slot.op)));
     let permit = learns.then(|| {
         // Together with the limits: a call that they refuse takes no permit.
         ask.spend(permit(rules, &worker), Guard::IfWorkerUnknown(slot.op), member(flow), true)
@@ -117,7 +116,8 @@ impl Rules {
         match (state, permit) {
             (WorkerRecord::Unknown, Some(permit)) => self.judge_permit(flow, worker, &permit),
             (WorkerRecord::Unknown, None) => {
-                Ruling::Refuse(self.invalid(flow, "unknown", cells.spend(asked.unknown).as_ref()))
+                let failure = asked.unknown.and_then(|unknown| cells.spend(unknown));
+                Ruling::Refuse(self.invalid(flow, "unknown", failure.as_ref()))
             }
             _ => Ruling::Refuse(self.invalid(flow, "differs", cells.spend(asked.differs).as_ref())),
         }

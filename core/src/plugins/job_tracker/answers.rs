@@ -23,7 +23,7 @@ pub(super) fn watch_submit(rules: &Arc<Rules>, flow: &mut Flow) {
         let sync = flow.request.route.kind == RouteKind::JobSubmitSync;
         // The backend's answer to a wait that took too long; the job exists all the same.
         let timed_out = sync && status == StatusCode::REQUEST_TIMEOUT;
-        if !status.is_success() && !timed_out {
+        if (!status.is_success() && !timed_out) || !json::is_readable(&draft.head.headers) {
             return;
         }
         flow.outgoing.capture_response = flow.outgoing.capture_response.max(json::CAPTURE_BYTES);
@@ -59,7 +59,8 @@ pub(super) fn watch_read(rules: &Rules, flow: &mut Flow) {
         return;
     }
     flow.on_seal(Box::new(move |flow, draft| {
-        if draft.head.status != StatusCode::OK || draft.replace.is_some() {
+        let readable = json::is_readable(&draft.head.headers) && draft.replace.is_none();
+        if draft.head.status != StatusCode::OK || !readable {
             return;
         }
         flow.outgoing.capture_response = flow.outgoing.capture_response.max(json::CAPTURE_BYTES);

@@ -58,7 +58,7 @@ pub(super) fn watch(
         if !draft.head.status.is_success() {
             return;
         }
-        if id.is_none() {
+        if id.is_none() && json::is_readable(&draft.head.headers) {
             flow.outgoing.capture_response = flow.outgoing.capture_response.max(json::CAPTURE_BYTES);
         }
         flow.on_finish(Box::new(move |flow, outcome| {
