@@ -131,10 +131,11 @@ impl Lab {
                 return seen;
             }
             Verdict::Forward(forward) => {
+                let Origin(code, said) = origin;
                 let sent = Bytes::copy_from_slice(body.as_bytes());
                 let request_body = (sent.len() <= forward.capture_request).then_some(sent);
-                let status = StatusCode::from_u16(origin.0).unwrap();
-                let text = Bytes::from(origin.1.to_string());
+                let status = StatusCode::from_u16(code).unwrap();
+                let text = Bytes::from(said.to_string());
                 let answer = ResponseHead { status, headers: HeaderMap::new() };
                 let seal = forward.seal(0, answer, self.now_ms, self.now_ms);
                 let response_body = (text.len() <= seal.capture_response).then(|| text.clone());

@@ -24,7 +24,7 @@ fn list(lab: &mut Lab, query: &str) -> Seen {
     seen
 }
 
-fn call(lab: &mut Lab, rest: &str, body: Value, status: u16) -> Seen {
+fn call(lab: &mut Lab, rest: &str, body: &Value, status: u16) -> Seen {
     let target = format!("/api/v1/workers/{rest}");
     let answer = Origin(status, json!({"worker_id": "w1", "token": "t"}));
     let seen = lab.exchange("POST", &target, &[("x-worker-token", "t")], &body.to_string(), answer);
@@ -34,7 +34,7 @@ fn call(lab: &mut Lab, rest: &str, body: Value, status: u16) -> Seen {
 
 fn register(lab: &mut Lab) -> Seen {
     let body = json!({"region": "asia-east", "gpu_model": "RTX 4090", "gpu_memory_gb": 24, "supported_types": ["llm"]});
-    call(lab, "register", body, 200)
+    call(lab, "register", &body, 200)
 }
 
 #[test]
@@ -48,8 +48,8 @@ fn a_worker_as_it_comes_and_goes() {
     lab.now_ms += 1_000;
     let beat =
         json!({"status": "busy", "gpu_memory_used_gb": 1.5, "current_job_id": "j", "loaded_models": ["m"]});
-    assert!(call(&mut lab, "w1/heartbeat", beat, 200).event_names().contains(&"gateway:worker:updated"));
-    call(&mut lab, "w1/jobs/j/complete", json!({"success": true}), 200);
+    assert!(call(&mut lab, "w1/heartbeat", &beat, 200).event_names().contains(&"gateway:worker:updated"));
+    call(&mut lab, "w1/jobs/j/complete", &json!({"success": true}), 200);
     let worker = json!({
         "worker_id": "w1",
         "region": "asia-east",
@@ -73,10 +73,10 @@ fn a_worker_as_it_comes_and_goes() {
     assert_eq!((&status["current_job"], &status["capabilities"]), (&json!("j"), &json!(["m"])));
     assert_eq!(lab.get("worker:w1:heartbeat").unwrap(), "1767225601");
 
-    let gone = call(&mut lab, "w1/going-offline", json!({}), 200);
+    let gone = call(&mut lab, "w1/going-offline", &json!({}), 200);
     assert!(gone.event_names().contains(&"gateway:worker:offline"));
     assert_eq!(list(&mut lab, "").json()["workers"][0]["status"], "going_offline");
-    call(&mut lab, "w1/offline", json!({}), 200);
+    call(&mut lab, "w1/offline", &json!({}), 200);
     let seen = list(&mut lab, "").json();
     assert_eq!((&seen["workers"][0]["status"], &seen["online"]), (&json!("offline"), &json!(0)));
     lab.now_ms += 90_001;
@@ -88,8 +88,8 @@ fn a_worker_as_it_comes_and_goes() {
 fn failed_calls_tell_nothing() {
     for status in [401, 404, 422, 500] {
         let mut lab = Lab::new(keyed());
-        call(&mut lab, "w1/heartbeat", json!({"status": "online"}), status);
-        call(&mut lab, "register", json!({"region": "r"}), status);
+        call(&mut lab, "w1/heartbeat", &json!({"status": "online"}), status);
+        call(&mut lab, "register", &json!({"region": "r"}), status);
         assert_eq!(list(&mut lab, "").json()["total"], 0);
     }
 }
