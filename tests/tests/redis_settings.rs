@@ -110,9 +110,9 @@ fn the_gateways_user_may_do_what_the_gateway_does() {
     for whole in [true, false] {
         let mut out = Vec::new();
         if whole {
-            script.encode_eval(&batch, &mut out)
+            script.encode_eval(&batch, &mut out);
         } else {
-            script.encode_evalsha(&batch, &mut out)
+            script.encode_evalsha(&batch, &mut out);
         }
         let row = resp::row(session.reply(&out), batch.width());
         assert!(row.is_ok(), "{row:?}");
