@@ -37,6 +37,11 @@ pub trait Plugin: Send + Sync {
         "builtin"
     }
 
+    /// Whether its own switch in the document is on; `[plugins.NAME]` goes over it.
+    fn is_enabled(&self) -> bool {
+        true
+    }
+
     /// Reads the request and asks; called once per request, in order of priority.
     fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan;
 }
@@ -107,6 +112,7 @@ pub type OnFinish = Box<dyn FnOnce(&mut Flow, &Outcome) + Send>;
 #[derive(Clone, Default)]
 pub struct Registry {
     active: Vec<Arc<dyn Plugin>>,
+    inactive: Vec<Arc<dyn Plugin>>,
 }
 
 impl Registry {
@@ -116,12 +122,11 @@ impl Registry {
     /// Two plugins with one name; a dependency that is missing or switched off.
     pub fn new(plugins: Vec<Arc<dyn Plugin>>, document: &Document) -> Result<Self, CompileError> {
         let settings = |name: &str| document.plugins.get(name);
-        let mut active: Vec<Arc<dyn Plugin>> = plugins
-            .into_iter()
-            .filter(|plugin| {
-                plugin.stays() || settings(plugin.name()).and_then(|it| it.enabled).unwrap_or(true)
-            })
-            .collect();
+        let is_on = |plugin: &Arc<dyn Plugin>| {
+            let switch = settings(plugin.name()).and_then(|it| it.enabled);
+            plugin.stays() || switch.unwrap_or(plugin.is_enabled())
+        };
+        let (mut active, inactive): (Vec<_>, Vec<_>) = plugins.into_iter().partition(is_on);
         active.sort_by_key(|plugin| {
             let priority = settings(plugin.name()).and_then(|it| it.priority);
             core::cmp::Reverse(priority.unwrap_or(plugin.priority()))
@@ -136,7 +141,12 @@ impl Registry {
                 }
             }
         }
-        Ok(Self { active })
+        Ok(Self { active, inactive })
+    }
+
+    /// The plugins that are switched off.
+    pub fn inactive(&self) -> impl Iterator<Item = &dyn Plugin> {
+        self.inactive.iter().map(AsRef::as_ref)
     }
 
     /// The active plugins, highest priority first.

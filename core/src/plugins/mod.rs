@@ -18,6 +18,7 @@ pub(crate) mod json;
 pub(crate) mod keyspace;
 #[cfg(test)]
 pub(crate) mod lab;
+pub mod metrics;
 pub mod rate_limit;
 pub mod router;
 pub mod routes;
@@ -28,18 +29,17 @@ pub mod worker_registry;
 /// # Errors
 /// A part of the document that does not compile.
 pub fn builtin(document: &Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError> {
-    let mut plugins: Vec<Arc<dyn Plugin>> = alloc::vec![
+    Ok(alloc::vec![
         Arc::new(cors::Cors::new(document)),
         Arc::new(auth::Auth::new(document)),
         Arc::new(rate_limit::RateLimit::new(document)?),
         Arc::new(job_tracker::JobTracker::new(document)),
         Arc::new(worker_registry::WorkerRegistry::new(document)),
-    ];
-    plugins.push(Arc::new(router::Router::new(document)));
-    if document.cache.enabled {
-        plugins.push(Arc::new(cache::Cache::new(document)?));
-    }
-    Ok(plugins)
+        Arc::new(router::Router::new(document)),
+        Arc::new(cache::Cache::new(document)?),
+        Arc::new(metrics::Metrics::new(document)),
+        Arc::new(health::Health),
+    ])
 }
 
 /// Lower-case hex.

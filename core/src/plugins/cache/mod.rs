@@ -47,6 +47,8 @@ pub struct Cache {
 /// What every request needs to know.
 #[derive(Debug)]
 struct Settings {
+    /// `CACHE_ENABLED`.
+    enabled: bool,
     /// Start of store keys.
     prefix: String,
     /// Larger bodies are not stored.
@@ -63,6 +65,7 @@ impl Cache {
     pub fn new(document: &Document) -> Result<Self, CompileError> {
         let via = HeaderValue::try_from(format!("1.1 {}", document.identity.name));
         let settings = Settings {
+            enabled: document.cache.enabled,
             prefix: document.store.key_prefix.clone(),
             max_body_bytes: usize::try_from(document.cache.max_body_bytes).unwrap_or(usize::MAX),
             via: via.unwrap_or(HeaderValue::from_static("1.1 acip")),
@@ -114,6 +117,10 @@ impl Plugin for Cache {
 
     fn priority(&self) -> i32 {
         80
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.settings.enabled
     }
 
     fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan {

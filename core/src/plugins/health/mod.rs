@@ -1,0 +1,159 @@
+//! The gateway's own pages (contract section 8). Who may read which is the auth plugin's; here is what stands on them.
+
+use alloc::format;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde_json::Value;
+
+use crate::{
+    config::{Document, OnStoreError},
+    flow::Flow,
+    http::list,
+    plugin::{Plan, Plugin},
+    plugins::routes::RouteKind,
+    refusal::{ErrorCode, Refusal},
+    report::{Page, Report, Status},
+    store::Ask,
+    verdict::{Answer, Reply},
+};
+
+mod pages;
+#[cfg(test)]
+mod tests;
+
+/// Keeps the gateway's own paths away from origins, whichever other plugins are on.
+pub struct Health;
+
+impl Plugin for Health {
+    fn name(&self) -> &'static str {
+        "health-plugin"
+    }
+
+    /// Last: it only catches what nobody else answered.
+    fn priority(&self) -> i32 {
+        0
+    }
+
+    fn stays(&self) -> bool {
+        true
+    }
+
+    fn plan(&self, flow: &mut Flow, _ask: &mut Ask) -> Plan {
+        if flow.request.route.kind == RouteKind::Own && flow.page.is_none() {
+            let message = "the gateway has no such page";
+            return Plan::Refuse(Refusal::new(ErrorCode::NotFound, "page", message));
+        }
+        Plan::Pass
+    }
+}
+
+/// How well the gateway is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    Healthy,
+    /// Serves, with something missing.
+    Degraded,
+    /// Cannot serve.
+    Unhealthy,
+}
+
+impl Condition {
+    fn of(document: &Document, status: &Status) -> Self {
+        let ejected = status.origins.iter().filter(|origin| origin.ejected).count();
+        let refuses = !status.store.up && document.store.on_error == OnStoreError::Deny;
+        if refuses || (ejected > 0 && ejected == status.origins.len()) {
+            Self::Unhealthy
+        } else if !status.store.up || ejected > 0 {
+            Self::Degraded
+        } else {
+            Self::Healthy
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        if self == Self::Unhealthy { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
+    }
+}
+
+/// Renders a page.
+pub(crate) fn render(report: Report, status: &Status) -> Reply {
+    let open_metrics = report.wants_open_metrics();
+    let Report { gateway, flow, page } = report;
+    let document = gateway.document();
+    let condition = Condition::of(document, status);
+    let ready =
+        !flow.request.facts.draining && (status.store.up || document.store.on_error != OnStoreError::Deny);
+    let mut answer = match &page {
+        Page::Live => json(StatusCode::OK, &serde_json::json!({ "status": "alive" })),
+        Page::Ready if ready => json(StatusCode::OK, &serde_json::json!({ "status": "ready" })),
+        Page::Ready => {
+            let why = if flow.request.facts.draining { "draining" } else { "store_down" };
+            json(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({ "status": why }))
+        }
+        Page::Health => json(condition.status(), &pages::health(&flow, document, status, condition)),
+        Page::HealthDetailed => {
+            json(condition.status(), &pages::detailed(&flow, &gateway, status, condition))
+        }
+        Page::Plugins => json(StatusCode::OK, &pages::plugins(&gateway)),
+        Page::Plugin(name) => match pages::plugin(&gateway, name) {
+            Some(plugin) => json(StatusCode::OK, &plugin),
+            None => {
+                let message = "no plugin has this name; `GET /gateway/plugins` lists them";
+                return gateway.refused(flow, Refusal::new(ErrorCode::NotFound, "plugin", message));
+            }
+        },
+        Page::Config => json(StatusCode::OK, &document.masked()),
+        Page::Metrics => {
+            let kind = if open_metrics { OPEN_METRICS } else { PROMETHEUS };
+            text(kind, status.metrics.clone())
+        }
+    };
+    if matches!(page, Page::Health | Page::HealthDetailed | Page::Ready) {
+        answer.headers.insert(X_GATEWAY_STORE, store_field(document, status));
+    }
+    gateway.conclude(flow, answer, None)
+}
+
+impl Report {
+    /// Whether the metrics are wanted as OpenMetrics text rather than Prometheus's own.
+    pub fn wants_open_metrics(&self) -> bool {
+        list::members(&self.flow.request.head.headers, &header::ACCEPT).any(|range| {
+            list::split(range, ';')
+                .next()
+                .is_some_and(|kind| kind.eq_ignore_ascii_case("application/openmetrics-text"))
+        })
+    }
+}
+
+/// `up; mode=tcp`, or how the gateway helps itself: `down; mode=local`.
+fn store_field(document: &Document, status: &Status) -> HeaderValue {
+    let text = if status.store.up {
+        format!("up; mode={}", status.store.mode)
+    } else {
+        format!("down; mode={}", document.store.on_error.name())
+    };
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+fn json(status: StatusCode, value: &Value) -> Answer {
+    let body = alloc::string::ToString::to_string(value);
+    Answer { status, ..text(HeaderValue::from_static("application/json"), body) }
+}
+
+fn text(kind: HeaderValue, body: alloc::string::String) -> Answer {
+    let mut headers = http::HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, kind);
+    Answer { status: StatusCode::OK, headers, body: body.into(), close: false }
+}
+
+const X_GATEWAY_STORE: HeaderName = HeaderName::from_static("x-gateway-store");
+const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

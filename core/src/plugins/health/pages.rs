@@ -1,0 +1,128 @@
+//! The bodies of the pages, as JSON values.
+
+use alloc::{format, string::String, vec::Vec};
+use serde_json::{Value, json};
+
+use super::Condition;
+use crate::{
+    Gateway,
+    config::{Document, OnStoreError},
+    flow::Flow,
+    keys::iso8601,
+    plugin::Plugin,
+    report::Status,
+};
+
+/// `/gateway/health`.
+pub(super) fn health(flow: &Flow, document: &Document, status: &Status, condition: Condition) -> Value {
+    let mut body = json!({
+        "status": condition.as_str(),
+        "uptime": status.uptime_ms / 1000,
+        "version": env!("CARGO_PKG_VERSION"),
+        "timestamp": iso8601(flow.request.facts.now_ms),
+    });
+    let errors = errors(document, status);
+    if let (false, Some(object)) = (errors.is_empty(), body.as_object_mut()) {
+        object.insert("errors".into(), errors.into());
+    }
+    body
+}
+
+/// What is wrong, for people; this page is open, so it names no addresses.
+fn errors(document: &Document, status: &Status) -> Vec<String> {
+    let mut errors = Vec::new();
+    if !status.store.up {
+        errors.push(String::from(match document.store.on_error {
+            OnStoreError::Allow => "the store does not answer; limits are not enforced",
+            OnStoreError::Deny => "the store does not answer; requests are refused",
+            OnStoreError::Local => "the store does not answer; limits are counted in this process",
+        }));
+    }
+    let named = document.origins.iter().zip(&status.origins);
+    errors.extend(
+        named
+            .filter(|(_, view)| view.ejected)
+            .map(|(origin, _)| format!("origin `{}` does not answer", origin.name)),
+    );
+    errors
+}
+
+/// `/gateway/health/detailed`.
+pub(super) fn detailed(flow: &Flow, gateway: &Gateway, status: &Status, condition: Condition) -> Value {
+    let document = gateway.document();
+    let word = |well: bool| if well { "healthy" } else { "unhealthy" };
+    let views = status.origins.iter().copied().map(Some).chain(core::iter::repeat(None));
+    let origins: Vec<Value> = document
+        .origins
+        .iter()
+        .zip(views)
+        .map(|(origin, view)| {
+            let view = view.unwrap_or_default();
+            json!({
+                "name": origin.name,
+                "url": format!("{}", origin.url),
+                "region": origin.region,
+                "status": word(!view.ejected),
+                "in_flight": view.in_flight,
+                "latency_ms": (view.ewma_us > 0).then(|| milliseconds(view.ewma_us)),
+            })
+        })
+        .collect();
+    let reachable = status.origins.is_empty() || status.origins.iter().any(|view| !view.ejected);
+    let mut body = health(flow, document, status, condition);
+    let checks = json!({
+        "redis": {
+            "status": word(status.store.up),
+            "latency_ms": status.store.latency_us.map(milliseconds),
+            "mode": status.store.mode,
+            "error": status.store.error,
+        },
+        "fastapi": { "status": word(reachable), "origins": origins },
+        "plugins": { "status": "healthy", "active": gateway.plugins().count() },
+    });
+    if let Some(object) = body.as_object_mut() {
+        object.insert("checks".into(), checks);
+        object.insert(
+            "resources".into(),
+            json!({ "memory_bytes": status.memory_bytes, "connections": status.connections }),
+        );
+    }
+    body
+}
+
+/// Microseconds as milliseconds with three decimals.
+fn milliseconds(us: u64) -> Value {
+    // Far below 2^53 for any time that a process lives.
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let ms = us as f64 / 1000.0;
+    Value::from(ms)
+}
+
+/// `/gateway/plugins`.
+pub(super) fn plugins(gateway: &Gateway) -> Value {
+    let list: Vec<Value> = all(gateway).map(|(plugin, active)| describe(plugin, active)).collect();
+    let active = gateway.plugins().count();
+    json!({ "total": list.len(), "active": active, "loaded": list.len() - active, "error": 0, "plugins": list })
+}
+
+/// `/gateway/plugins/{name}`.
+pub(super) fn plugin(gateway: &Gateway, name: &str) -> Option<Value> {
+    all(gateway).find(|(plugin, _)| plugin.name() == name).map(|(plugin, active)| describe(plugin, active))
+}
+
+fn all(gateway: &Gateway) -> impl Iterator<Item = (&dyn Plugin, bool)> {
+    let off = gateway.registry.inactive().map(|plugin| (plugin, false));
+    gateway.plugins().map(|plugin| (plugin, true)).chain(off)
+}
+
+fn describe(plugin: &dyn Plugin, active: bool) -> Value {
+    json!({
+        "name": plugin.name(),
+        "version": env!("CARGO_PKG_VERSION"),
+        // A plugin that is switched off is there, ready to be switched on.
+        "status": if active { "active" } else { "loaded" },
+        "priority": plugin.priority(),
+        "implementation": plugin.implementation(),
+        "dependencies": plugin.dependencies(),
+    })
+}
