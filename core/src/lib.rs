@@ -38,6 +38,7 @@ pub mod refusal;
 pub mod report;
 pub mod request;
 pub mod store;
+pub mod telemetry;
 pub mod verdict;
 
 pub use facts::Facts;

@@ -1,0 +1,80 @@
+//! One line per request for the access log. No query, no credential: a query may hold one.
+
+use alloc::{format, string::String};
+use serde_json::{Value, json};
+
+use crate::{
+    config::Document,
+    keys::iso8601,
+    outcome::{AccessRecord, End},
+};
+
+/// One JSON object, without a line end. `document` names the origin.
+pub fn json_line(record: &AccessRecord, document: &Document) -> String {
+    let outcome = &record.outcome;
+    let value = json!({
+        "timestamp": iso8601(record.start_ms),
+        "level": "INFO",
+        "message": "request",
+        "request_id": record.request_id,
+        "trace_id": record.trace_id,
+        "client": record.client,
+        "identity": record.identity,
+        "method": record.method.as_str(),
+        "path": record.path,
+        "route": record.route.as_ref().map(|route| route.pattern.as_str()),
+        "status": record.status.as_u16(),
+        "refused": record.refused,
+        "cache": record.cache.map(|cache| cache.as_str()),
+        "origin": origin(record, document),
+        "end": end(outcome.end),
+        "duration_us": outcome.total_us,
+        "store_us": outcome.store_us,
+        "origin_us": outcome.origin_us,
+        "request_bytes": outcome.request_bytes,
+        "response_bytes": outcome.response_bytes,
+    });
+    alloc::string::ToString::to_string(&value)
+}
+
+/// For people, without a line end.
+pub fn pretty_line(record: &AccessRecord, document: &Document) -> String {
+    let outcome = &record.outcome;
+    let time = iso8601(record.start_ms).unwrap_or_default();
+    let mut line = format!(
+        "{time} {} {} {} {}.{:03}ms {}B",
+        record.status.as_u16(),
+        record.method,
+        Value::from(record.path.as_str()),
+        outcome.total_us / 1000,
+        outcome.total_us % 1000,
+        outcome.response_bytes,
+    );
+    let facts = [
+        ("origin", origin(record, document)),
+        ("cache", record.cache.map(|cache| cache.as_str())),
+        ("refused", record.refused),
+        ("identity", record.identity.as_deref()),
+        ("end", (outcome.end != End::Complete).then(|| end(outcome.end))),
+        ("id", Some(record.request_id.as_str())),
+    ];
+    for (name, value) in facts {
+        if let Some(value) = value {
+            line.push_str(&format!(" {name}={value}"));
+        }
+    }
+    line
+}
+
+fn origin<'d>(record: &AccessRecord, document: &'d Document) -> Option<&'d str> {
+    let origin = document.origins.get(record.outcome.origin?.0)?;
+    Some(origin.name.as_str())
+}
+
+fn end(end: End) -> &'static str {
+    match end {
+        End::Complete => "complete",
+        End::ClientLeft => "client_left",
+        End::OriginBroke => "origin_broke",
+    }
+}

@@ -1,0 +1,160 @@
+//! Metrics as text: Prometheus's own format (0.0.4) or OpenMetrics 1.0.
+
+use alloc::{format, string::String};
+use core::fmt::{Display, Write as _};
+
+use super::{histogram::Histogram, metrics::Metrics};
+
+/// What only the shell knows at the moment of a scrape.
+#[derive(Clone, Debug, Default)]
+pub struct Gauges {
+    /// Unix ms.
+    pub now_ms: u64,
+    /// Open client connections.
+    pub active_connections: u64,
+    /// Commands sent to the store.
+    pub store_round_trips: u64,
+    /// Commands that it did not answer in time, or with an error.
+    pub store_errors: u64,
+    /// Which build: `native`, `cloudflare`, `spin`, `lambda`.
+    pub target: &'static str,
+}
+
+impl Metrics {
+    /// Renders everything.
+    pub fn render(&self, gauges: &Gauges, open_metrics: bool) -> String {
+        let mut page = Page { text: String::with_capacity(8 << 10), open_metrics };
+        self.requests(&mut page);
+        let overhead = "Time not spent waiting for the origin.";
+        page.family("gateway_overhead_seconds", "histogram", overhead);
+        page.histogram("gateway_overhead_seconds", "", &self.overhead);
+        let connections = "Open client connections.";
+        page.family("gateway_active_connections", "gauge", connections);
+        page.sample("gateway_active_connections", "", gauges.active_connections);
+        page.counter("gateway_cache_hits_total", "Answers from the cache, stale ones too.", self.cache_hits);
+        page.counter(
+            "gateway_cache_misses_total",
+            "Cache look-ups that found nothing usable.",
+            self.cache_misses,
+        );
+        page.counter("gateway_ratelimit_rejected_total", "Requests refused by a limit.", self.limited);
+        let failures = "Requests refused for their credential.";
+        page.labelled("gateway_auth_failures_total", failures, "reason", &self.auth_failures);
+        let workers = "Workers that reported through this process within three heartbeats.";
+        page.family("gateway_workers_online", "gauge", workers);
+        for (region, count) in self.workers_online(gauges.now_ms) {
+            page.sample("gateway_workers_online", &label("region", region), count);
+        }
+        let proxy = "Attempts on an origin that brought no response.";
+        page.labelled("gateway_proxy_errors_total", proxy, "target", &self.proxy_errors);
+        let plugins = "Failures within a plugin.";
+        page.labelled("gateway_plugin_errors_total", plugins, "plugin", &self.plugin_errors);
+        let trips = "Commands sent to the store.";
+        page.counter("gateway_store_round_trips_total", trips, gauges.store_round_trips);
+        let errors = "Commands that the store did not answer.";
+        page.counter("gateway_store_errors_total", errors, gauges.store_errors);
+        page.family("gateway_build_info", "gauge", "Version and target of this build.");
+        let labels =
+            format!("{},{}", label("version", env!("CARGO_PKG_VERSION")), label("target", gauges.target));
+        page.sample("gateway_build_info", &labels, 1);
+        if open_metrics {
+            page.text.push_str("# EOF\n");
+        }
+        page.text
+    }
+
+    fn requests(&self, page: &mut Page) {
+        page.family("gateway_requests_total", "counter", "Requests by method, matched route and status.");
+        self.each_series(|route, method, series| {
+            for (status, count) in &series.statuses {
+                let labels = format!("{method},{route},{}", label("status", status));
+                page.sample("gateway_requests_total", &labels, *count);
+            }
+        });
+        let help = "Time from the request's head to the end of its response.";
+        page.family("gateway_request_duration_seconds", "histogram", help);
+        self.each_series(|route, method, series| {
+            page.histogram(
+                "gateway_request_duration_seconds",
+                &format!("{method},{route}"),
+                &series.duration,
+            );
+        });
+    }
+
+    fn each_series(&self, mut with: impl FnMut(&str, &str, &super::metrics::Series)) {
+        for (pattern, route) in self.routes() {
+            let pattern = label("route", pattern);
+            for (method, series) in route.series_by_method() {
+                with(&pattern, &label("method", method), series);
+            }
+        }
+    }
+}
+
+struct Page {
+    text: String,
+    open_metrics: bool,
+}
+
+impl Page {
+    /// OpenMetrics names a family of counters without their suffix.
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let name = if self.open_metrics { name.strip_suffix("_total").unwrap_or(name) } else { name };
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: u64) {
+        let _ = match labels {
+            "" => writeln!(self.text, "{name} {value}"),
+            labels => writeln!(self.text, "{name}{{{labels}}} {value}"),
+        };
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.family(name, "counter", help);
+        self.sample(name, "", value);
+    }
+
+    fn labelled<'a, K: Display + 'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        by: &str,
+        counts: impl IntoIterator<Item = (&'a K, &'a u64)>,
+    ) {
+        self.family(name, "counter", help);
+        for (value, count) in counts {
+            self.sample(name, &label(by, value), *count);
+        }
+    }
+
+    fn histogram<const N: usize>(&mut self, name: &str, labels: &str, histogram: &Histogram<N>) {
+        let comma = if labels.is_empty() { "" } else { "," };
+        for (bound_us, count) in histogram.buckets() {
+            let bound = seconds(bound_us);
+            let _ = writeln!(self.text, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {count}");
+        }
+        let _ = writeln!(self.text, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {}", histogram.count);
+        let braces = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+        let _ = writeln!(self.text, "{name}_sum{braces} {}", seconds(histogram.sum_us));
+        let _ = writeln!(self.text, "{name}_count{braces} {}", histogram.count);
+    }
+}
+
+/// Microseconds as decimal seconds, exactly; with a point, as OpenMetrics wants of a bound.
+fn seconds(us: u64) -> String {
+    let text = format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
+    let short = text.trim_end_matches('0');
+    if short.ends_with('.') { format!("{short}0") } else { short.into() }
+}
+
+/// A label with its value escaped.
+fn label(name: &str, value: impl Display) -> String {
+    let value = format!("{value}").replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("{name}=\"{value}\"")
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,42 @@
+//! A histogram with fixed bounds, in microseconds.
+
+/// Counts per bound, the sum and the number of all observations.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Histogram<const N: usize> {
+    bounds_us: &'static [u64; N],
+    counts: [u64; N],
+    pub(crate) count: u64,
+    pub(crate) sum_us: u64,
+}
+
+impl<const N: usize> Histogram<N> {
+    pub(crate) fn new(bounds_us: &'static [u64; N]) -> Self {
+        Self { bounds_us, counts: [0; N], count: 0, sum_us: 0 }
+    }
+
+    pub(crate) fn observe(&mut self, us: u64) {
+        let fits = self.bounds_us.iter().position(|bound| us <= *bound);
+        if let Some(count) = fits.and_then(|index| self.counts.get_mut(index)) {
+            *count += 1;
+        }
+        self.count += 1;
+        self.sum_us = self.sum_us.saturating_add(us);
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
+            *mine += theirs;
+        }
+        self.count += other.count;
+        self.sum_us = self.sum_us.saturating_add(other.sum_us);
+    }
+
+    /// Bound and number of observations up to it, cumulative.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let running = self.counts.iter().scan(0, |sum, count| {
+            *sum += count;
+            Some(*sum)
+        });
+        self.bounds_us.iter().copied().zip(running)
+    }
+}

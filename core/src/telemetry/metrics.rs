@@ -1,0 +1,265 @@
+//! The metrics of contract section 11 as plain data: recorded per request, merged over threads, rendered as text. Label
+//! sets are bounded: routes are patterns, methods a closed list, and past a cap everything goes to one more series.
+
+use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
+use http::Method;
+
+use super::histogram::Histogram;
+use crate::{config::Document, event::Event, outcome::Epilogue};
+
+/// All counters of one thread, or of a process when merged.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    routes: BTreeMap<String, Route>,
+    /// Takes what finds no place in `routes`.
+    overflow: Route,
+    pub(super) overhead: Histogram<{ OVERHEAD_US.len() }>,
+    pub(super) cache_hits: u64,
+    pub(super) cache_misses: u64,
+    pub(super) limited: u64,
+    pub(super) auth_failures: BTreeMap<&'static str, u64>,
+    pub(super) proxy_errors: BTreeMap<String, u64>,
+    pub(super) plugin_errors: BTreeMap<&'static str, u64>,
+    workers: BTreeMap<String, Worker>,
+}
+
+/// One route's requests, by [`METHODS`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct Route {
+    known: [Option<Box<Series>>; METHODS.len()],
+    other: Option<Box<Series>>,
+}
+
+/// One method's requests on one route.
+#[derive(Clone, Debug)]
+pub(super) struct Series {
+    /// Status and count; few, so a list.
+    pub(super) statuses: Vec<(u16, u64)>,
+    pub(super) duration: Histogram<{ DURATION_US.len() }>,
+}
+
+#[derive(Clone, Debug)]
+struct Worker {
+    region: Option<String>,
+    seen_ms: u64,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            routes: BTreeMap::new(),
+            overflow: Route::default(),
+            overhead: Histogram::new(&OVERHEAD_US),
+            cache_hits: 0,
+            cache_misses: 0,
+            limited: 0,
+            auth_failures: BTreeMap::new(),
+            proxy_errors: BTreeMap::new(),
+            plugin_errors: BTreeMap::new(),
+            workers: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self { statuses: Vec::new(), duration: Histogram::new(&DURATION_US) }
+    }
+}
+
+impl Metrics {
+    /// Counts one request. `document` names the origins.
+    pub fn record(&mut self, epilogue: &Epilogue, document: &Document) {
+        let record = &epilogue.record;
+        let outcome = &record.outcome;
+        let pattern = record.route.as_ref().map_or(OTHER, |route| route.pattern.as_str());
+        let series = self.route(pattern).series(&record.method);
+        series.count(record.status.as_u16(), 1);
+        series.duration.observe(outcome.total_us);
+        self.overhead.observe(outcome.total_us.saturating_sub(outcome.origin_us));
+        for event in &epilogue.events {
+            self.observe(event, outcome.now_ms, document);
+        }
+    }
+
+    fn observe(&mut self, event: &Event, now_ms: u64, document: &Document) {
+        match event {
+            Event::CacheHit { .. } => self.cache_hits += 1,
+            Event::CacheMiss => self.cache_misses += 1,
+            Event::LimitExceeded { .. } => self.limited += 1,
+            Event::AuthRejected { reason } => *self.auth_failures.entry(reason).or_default() += 1,
+            Event::PluginError { plugin } => *self.plugin_errors.entry(plugin).or_default() += 1,
+            Event::RouterFailover { from } => {
+                if let Some(origin) = document.origins.get(from.0) {
+                    add(&mut self.proxy_errors, &origin.name, 1, MAX_ORIGINS);
+                }
+            }
+            Event::WorkerOnline { worker, region } => self.see(worker, region.clone(), now_ms),
+            Event::WorkerUpdated { worker } => {
+                let known = self.workers.get(worker).and_then(|known| known.region.clone());
+                self.see(worker, known, now_ms);
+            }
+            Event::WorkerOffline { worker } => {
+                self.workers.remove(worker);
+            }
+            _ => {}
+        }
+    }
+
+    fn see(&mut self, worker: &str, region: Option<String>, seen_ms: u64) {
+        if let Some(known) = self.workers.get_mut(worker) {
+            *known = Worker { region: region.or_else(|| known.region.take()), seen_ms };
+            return;
+        }
+        if self.workers.len() >= MAX_WORKERS {
+            self.workers.retain(|_, worker| seen_ms < worker.seen_ms.saturating_add(WORKER_TTL_MS));
+        }
+        if self.workers.len() < MAX_WORKERS {
+            self.workers.insert(worker.into(), Worker { region, seen_ms });
+        }
+    }
+
+    fn route(&mut self, pattern: &str) -> &mut Route {
+        if self.routes.len() < MAX_ROUTES && !self.routes.contains_key(pattern) {
+            self.routes.insert(pattern.into(), Route::default());
+        }
+        self.routes.get_mut(pattern).unwrap_or(&mut self.overflow)
+    }
+
+    /// Adds another thread's counts.
+    pub fn merge(&mut self, other: &Self) {
+        for (pattern, route) in &other.routes {
+            self.route(pattern).merge(route);
+        }
+        self.overflow.merge(&other.overflow);
+        self.overhead.merge(&other.overhead);
+        self.cache_hits += other.cache_hits;
+        self.cache_misses += other.cache_misses;
+        self.limited += other.limited;
+        for (reason, count) in &other.auth_failures {
+            *self.auth_failures.entry(reason).or_default() += count;
+        }
+        for (target, count) in &other.proxy_errors {
+            add(&mut self.proxy_errors, target, *count, MAX_ORIGINS);
+        }
+        for (plugin, count) in &other.plugin_errors {
+            *self.plugin_errors.entry(plugin).or_default() += count;
+        }
+        for (name, worker) in &other.workers {
+            let newer = self.workers.get(name).is_none_or(|known| known.seen_ms <= worker.seen_ms);
+            if newer {
+                self.see(name, worker.region.clone(), worker.seen_ms);
+            }
+        }
+    }
+
+    /// Routes with a series of their own, then what found no place.
+    pub(super) fn routes(&self) -> impl Iterator<Item = (&str, &Route)> {
+        let named = self.routes.iter().map(|(pattern, route)| (pattern.as_str(), route));
+        named.chain(core::iter::once((OVERFLOW, &self.overflow)))
+    }
+
+    /// Workers that reported through this process within three heartbeats, by region.
+    pub(super) fn workers_online(&self, now_ms: u64) -> BTreeMap<&str, u64> {
+        let mut regions = BTreeMap::new();
+        for worker in self.workers.values() {
+            if now_ms < worker.seen_ms.saturating_add(WORKER_TTL_MS) {
+                let region = worker.region.as_deref().unwrap_or("unknown");
+                let full = regions.len() >= MAX_REGIONS && !regions.contains_key(region);
+                *regions.entry(if full { OTHER } else { region }).or_default() += 1;
+            }
+        }
+        regions
+    }
+}
+
+impl Route {
+    fn series(&mut self, method: &Method) -> &mut Series {
+        let place = METHODS.iter().position(|name| *name == method.as_str());
+        let known = place.and_then(|place| self.known.get_mut(place));
+        known.unwrap_or(&mut self.other).get_or_insert_default()
+    }
+
+    /// Each method's series with its label.
+    pub(super) fn series_by_method(&self) -> impl Iterator<Item = (&'static str, &Series)> {
+        let known = METHODS.into_iter().zip(&self.known);
+        let all = known.chain(core::iter::once(("OTHER", &self.other)));
+        all.filter_map(|(method, series)| Some((method, series.as_deref()?)))
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let pairs = self.known.iter_mut().zip(&other.known);
+        for (mine, theirs) in pairs.chain([(&mut self.other, &other.other)]) {
+            if let Some(theirs) = theirs {
+                mine.get_or_insert_default().merge(theirs);
+            }
+        }
+    }
+}
+
+impl Series {
+    fn count(&mut self, status: u16, times: u64) {
+        if let Some((_, count)) = self.statuses.iter_mut().find(|(have, _)| *have == status) {
+            *count += times;
+        } else if self.statuses.len() < MAX_STATUSES {
+            self.statuses.push((status, times));
+        } else if let Some((_, count)) = self.statuses.last_mut() {
+            // An origin that makes up statuses loses their exactness, not our memory.
+            *count += times;
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (status, count) in &other.statuses {
+            self.count(*status, *count);
+        }
+        self.duration.merge(&other.duration);
+    }
+}
+
+fn add(counts: &mut BTreeMap<String, u64>, label: &str, times: u64, cap: usize) {
+    if let Some(count) = counts.get_mut(label) {
+        *count += times;
+    } else {
+        let label = if counts.len() < cap { label } else { OTHER };
+        *counts.entry(label.into()).or_default() += times;
+    }
+}
+
+/// Methods with a series of their own.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// Bounds from a store hit to the longest `jobs/sync`.
+pub(super) const DURATION_US: [u64; 14] = [
+    1_000,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    10_000_000,
+    30_000_000,
+    60_000_000,
+    300_000_000,
+];
+
+/// Bounds of the gateway's own time, from 25 µs.
+pub(super) const OVERHEAD_US: [u64; 11] =
+    [25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000];
+
+/// Also the label of requests that matched no rule.
+const OTHER: &str = "other";
+/// Of routes past the cap.
+const OVERFLOW: &str = "overflow";
+/// Far above the built-in rules and any sane number of `[[routes]]`.
+const MAX_ROUTES: usize = 512;
+const MAX_STATUSES: usize = 48;
+const MAX_ORIGINS: usize = 256;
+const MAX_WORKERS: usize = 10_000;
+const MAX_REGIONS: usize = 64;
+/// Three heartbeats, as the worker list counts.
+const WORKER_TTL_MS: u64 = 90_000;

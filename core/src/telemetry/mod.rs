@@ -1,0 +1,8 @@
+//! Observers: folds over what every request leaves behind ([`crate::Epilogue`]). They change no decision.
+
+pub mod access;
+mod exposition;
+mod histogram;
+pub mod metrics;
+
+pub use exposition::Gauges;

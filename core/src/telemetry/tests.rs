@@ -1,0 +1,177 @@
+//! Cases of metrics and their text, and of access lines.
+
+use alloc::{string::String, sync::Arc, vec, vec::Vec};
+use std::{format, io::Write as _, process::Command};
+
+use http::{Method, StatusCode};
+
+use super::*;
+use crate::{
+    config::Document,
+    event::Event,
+    origins::OriginId,
+    outcome::{AccessRecord, Epilogue, Outcome},
+    plugins::fixture,
+    telemetry::access,
+};
+
+fn epilogue(pattern: &str, method: Method, status: u16, events: Vec<Event>) -> Epilogue {
+    let gateway = fixture::gateway(fixture::document());
+    let (request, _) = gateway.arrival.read(fixture::head("GET", "/x", &[]), fixture::facts());
+    let mut route = (*request.route).clone();
+    route.pattern = pattern.into();
+    let record = AccessRecord {
+        start_ms: fixture::NOW_MS,
+        request_id: "r1".into(),
+        method,
+        route: Some(Arc::new(route)),
+        path: "/x".into(),
+        status: StatusCode::from_u16(status).unwrap(),
+        client: "192.0.2.1".into(),
+        outcome: Outcome {
+            now_ms: fixture::NOW_MS,
+            total_us: 1_500,
+            origin_us: 1_460,
+            origin: Some(OriginId(1)),
+            ..Outcome::default()
+        },
+        ..AccessRecord::default()
+    };
+    Epilogue { batch: None, events, record }
+}
+
+fn sample() -> Metrics {
+    let document = fixture::document();
+    let mut metrics = Metrics::default();
+    let online = |worker: &str, region: Option<&str>| Event::WorkerOnline {
+        worker: worker.into(),
+        region: region.map(Into::into),
+    };
+    let all = vec![
+        Event::CacheMiss,
+        Event::CacheHit { stale: true },
+        Event::LimitExceeded { limit: "default".into() },
+        Event::AuthRejected { reason: "unknown" },
+        Event::RouterFailover { from: OriginId(0) },
+        Event::PluginError { plugin: "cache-plugin" },
+        online("w1", Some("us-west")),
+        online("w2", None),
+        online("w3", Some("us-west")),
+        Event::WorkerUpdated { worker: "w1".into() },
+        Event::WorkerOffline { worker: "w3".into() },
+    ];
+    metrics.record(&epilogue("/api/v1/jobs/{id}", Method::GET, 200, all), &document);
+    metrics.record(&epilogue("/api/v1/jobs/{id}", Method::GET, 200, vec![]), &document);
+    let odd = epilogue("quote\"back\\slash\n", Method::from_bytes(b"BREW").unwrap(), 418, vec![]);
+    metrics.record(&odd, &document);
+    metrics
+}
+
+fn gauges() -> Gauges {
+    Gauges {
+        now_ms: fixture::NOW_MS + 1,
+        active_connections: 4,
+        store_round_trips: 7,
+        store_errors: 1,
+        target: "native",
+    }
+}
+
+#[test]
+fn every_sample_of_the_contract_is_there() {
+    let text = sample().render(&gauges(), false);
+    for line in [
+        r#"gateway_requests_total{method="GET",route="/api/v1/jobs/{id}",status="200"} 2"#,
+        r#"gateway_requests_total{method="OTHER",route="quote\"back\\slash\n",status="418"} 1"#,
+        r#"gateway_request_duration_seconds_bucket{method="GET",route="/api/v1/jobs/{id}",le="0.001"} 0"#,
+        r#"gateway_request_duration_seconds_bucket{method="GET",route="/api/v1/jobs/{id}",le="0.005"} 2"#,
+        r#"gateway_request_duration_seconds_sum{method="GET",route="/api/v1/jobs/{id}"} 0.003"#,
+        r#"gateway_overhead_seconds_bucket{le="0.000025"} 0"#,
+        r#"gateway_overhead_seconds_bucket{le="0.00005"} 3"#,
+        "gateway_overhead_seconds_count 3",
+        "gateway_active_connections 4",
+        "gateway_cache_hits_total 1",
+        "gateway_cache_misses_total 1",
+        "gateway_ratelimit_rejected_total 1",
+        r#"gateway_auth_failures_total{reason="unknown"} 1"#,
+        r#"gateway_workers_online{region="us-west"} 1"#,
+        r#"gateway_workers_online{region="unknown"} 1"#,
+        r#"gateway_proxy_errors_total{target="a"} 1"#,
+        r#"gateway_plugin_errors_total{plugin="cache-plugin"} 1"#,
+        "gateway_store_round_trips_total 7",
+        "gateway_store_errors_total 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "missing `{line}` in\n{text}");
+    }
+    assert!(text.contains("gateway_build_info{version="));
+}
+
+#[test]
+fn open_metrics_names_families_without_suffix_and_ends() {
+    let text = sample().render(&gauges(), true);
+    assert!(text.contains("# TYPE gateway_requests counter\n") && text.ends_with("# EOF\n"), "{text}");
+}
+
+/// Where Prometheus is installed, its own linter reads the page.
+#[test]
+fn promtool_finds_nothing_to_say() {
+    let mut command = Command::new("promtool");
+    command
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let Ok(mut child) = command.spawn() else {
+        assert!(std::env::var_os("CI").is_none(), "promtool is missing; `cargo xtask test` installs it");
+        return;
+    };
+    child.stdin.take().unwrap().write_all(sample().render(&gauges(), false).as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn threads_add_up() {
+    let mut sum = sample();
+    sum.merge(&sample());
+    let text = sum.render(&gauges(), false);
+    for line in [
+        r#"gateway_requests_total{method="GET",route="/api/v1/jobs/{id}",status="200"} 4"#,
+        "gateway_overhead_seconds_count 6",
+        "gateway_cache_hits_total 2",
+        r#"gateway_proxy_errors_total{target="a"} 2"#,
+        r#"gateway_workers_online{region="us-west"} 1"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "missing `{line}` in\n{text}");
+    }
+}
+
+#[test]
+fn label_sets_are_bounded() {
+    let (mut metrics, document) = (Metrics::default(), Document::default());
+    let template = epilogue("/x", Method::GET, 200, vec![]);
+    for index in 0..2_000_u16 {
+        let mut epilogue = template.clone();
+        let mut route = (**epilogue.record.route.as_ref().unwrap()).clone();
+        route.pattern = format!("/{index}");
+        epilogue.record.route = Some(Arc::new(route));
+        epilogue.record.status = StatusCode::from_u16(100 + index % 900).unwrap();
+        metrics.record(&epilogue, &document);
+    }
+    let text = metrics.render(&gauges(), false);
+    let requests = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
+    assert_eq!(requests("gateway_requests_total{"), 512 + 48);
+    assert_eq!(requests("gateway_request_duration_seconds_count{"), 513);
+}
+
+#[test]
+fn an_access_line_says_what_happened_and_no_more() {
+    let mut record = epilogue("/api/v1/jobs/{id}", Method::GET, 200, vec![]).record;
+    record.identity = Some("key_1".into());
+    let line = access::json_line(&record, &fixture::document());
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&value["origin"], &value["status"]), (&"b".into(), &200.into()));
+    assert_eq!((&value["route"], &value["duration_us"]), (&"/api/v1/jobs/{id}".into(), &1_500.into()));
+    let pretty = access::pretty_line(&record, &fixture::document());
+    assert!(pretty.contains("200 GET \"/x\" 1.500ms") && pretty.contains("identity=key_1"), "{pretty}");
+}
