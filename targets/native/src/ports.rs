@@ -11,7 +11,9 @@ use acip_core::{
     Epilogue, Report, Status,
     facts::Entropy,
     origins::Board,
+    report::Page,
     store::{Batch, Cell},
+    telemetry::{Gauges, metrics::Metrics},
     verdict::Attempt,
 };
 use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload};
@@ -48,6 +50,25 @@ impl NativePorts {
             watch.begin();
         }
         Self { thread: Rc::clone(thread), live, _busy: Rc::new(Busy { thread: Rc::clone(thread), watch }) }
+    }
+}
+
+impl NativePorts {
+    /// All threads' counters as one page.
+    fn metrics(&self, open_metrics: bool) -> String {
+        let process = &self.thread.process;
+        let mut sum = Metrics::default();
+        for thread in lock(&process.metrics).iter() {
+            sum.merge(&lock(thread));
+        }
+        let gauges = Gauges {
+            now_ms: now_ms(),
+            active_connections: u64::try_from(process.connections.load(Relaxed)).unwrap_or(u64::MAX),
+            store_round_trips: process.store_round_trips.load(Relaxed),
+            store_errors: process.store_errors.load(Relaxed),
+            target: "native",
+        };
+        sum.render(&gauges, open_metrics)
     }
 }
 
@@ -157,19 +178,29 @@ impl Ports for NativePorts {
     }
 
     fn record(&self, epilogue: &Epilogue) {
-        let _ = epilogue;
+        let document = self.live.gateway.document();
+        if self.live.counts {
+            lock(&self.thread.metrics).record(epilogue, document);
+        }
+        if let Some(access) = &self.thread.process.access {
+            access.write(&epilogue.record, document);
+        }
     }
 
     async fn status(&self, report: &Report) -> Status {
-        let _ = report;
         let process = &self.thread.process;
+        let metrics = if *report.page() == Page::Metrics {
+            self.metrics(report.wants_open_metrics())
+        } else {
+            String::new()
+        };
         Status {
             uptime_ms: u64::try_from(process.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             store: self.thread.store.status(),
             origins: self.board(|board| board.views(now_ms())),
             memory_bytes: resident_bytes(),
             connections: u64::try_from(process.connections.load(Relaxed)).ok(),
-            ..Status::default()
+            metrics,
         }
     }
 }

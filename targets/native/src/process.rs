@@ -16,12 +16,14 @@ use acip_core::{
     config::Document,
     gateway::CompileError,
     origins::Board,
+    plugins::metrics::Metrics as MetricsPlugin,
     store::{Memory, MemoryLimits},
+    telemetry::metrics::Metrics,
 };
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 
-use crate::{store::StoreClient, upstream::Pool, wire::Watch};
+use crate::{access::AccessLog, server::StartError, store::StoreClient, upstream::Pool, wire::Watch};
 
 /// Shared by all threads.
 pub struct Process {
@@ -35,6 +37,10 @@ pub struct Process {
     pub store_errors: AtomicU64,
     /// Whether it answered last; tells when to log.
     pub store_up: AtomicBool,
+    /// Each thread's counters.
+    pub metrics: Mutex<Vec<Arc<Mutex<Metrics>>>>,
+    /// Where access records go, if anywhere.
+    pub access: Option<AccessLog>,
     /// Where the process is in its life.
     pub phase: watch::Sender<Phase>,
     /// Free places for connections.
@@ -55,6 +61,8 @@ pub struct Live {
     pub gateway: Arc<Gateway>,
     /// Its origins, by their places in the document.
     pub board: Mutex<Board>,
+    /// Whether requests are counted.
+    pub counts: bool,
 }
 
 /// Life of the process.
@@ -82,6 +90,8 @@ pub struct Thread {
     pub watches: RefCell<BTreeMap<u64, Arc<Watch>>>,
     /// Requests and background tasks under way.
     pub busy: Cell<usize>,
+    /// What this thread has counted; also in the process's list.
+    pub metrics: Arc<Mutex<Metrics>>,
     /// Random bytes fetched ahead.
     pub entropy: RefCell<crate::entropy::Supply>,
 }
@@ -93,7 +103,9 @@ impl Live {
     /// See [`CompileError`].
     pub fn compile(document: Document) -> Result<Self, CompileError> {
         let board = Mutex::new(Board::new(document.origins.len()));
-        Ok(Self { gateway: Arc::new(Gateway::compile(document)?), board })
+        let gateway = Gateway::compile(document)?;
+        let counts = gateway.plugins().any(|plugin| plugin.name() == MetricsPlugin::NAME);
+        Ok(Self { gateway: Arc::new(gateway), board, counts })
     }
 }
 
@@ -101,8 +113,8 @@ impl Process {
     /// A process that serves a document.
     ///
     /// # Errors
-    /// See [`CompileError`].
-    pub fn new(document: Document) -> Result<Self, CompileError> {
+    /// See [`StartError`].
+    pub fn new(document: Document) -> Result<Self, StartError> {
         let places = document.server.max_connections as usize;
         let memory = Memory::new(MemoryLimits {
             cache_entries: document.cache.max_entries as usize,
@@ -110,6 +122,8 @@ impl Process {
             ..MemoryLimits::default()
         });
         Ok(Self {
+            access: AccessLog::start(&document.log)?,
+            metrics: Mutex::default(),
             live: ArcSwap::from_pointee(Live::compile(document)?),
             memory: Arc::new(Mutex::new(memory)),
             store_round_trips: AtomicU64::new(0),

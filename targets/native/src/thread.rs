@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     connection::{self, Counted},
-    process::{Phase, Process, Thread},
+    process::{Phase, Process, Thread, lock},
     store::{AddressError, StoreClient},
     upstream::Pool,
     wire::{Command, Watch, watch::Waiting},
@@ -52,7 +52,10 @@ pub fn run(
         };
         // The first requests should not find the store down only because they came early.
         let _ = timeout(STORE_SETTLES, store.settled()).await;
+        let metrics = Arc::default();
+        lock(&process.metrics).push(Arc::clone(&metrics));
         let thread = Rc::new(Thread {
+            metrics,
             process,
             pool: Rc::new(Pool::default()),
             store,

@@ -1,0 +1,85 @@
+//! The access log: one line per request on standard output, written by a thread of its own. A reader that is slow or
+//! gone costs lines, never time: the queue is bounded, and what does not fit is counted and said.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use acip_core::{
+    config::{Document, Log, LogFormat, LogLevel},
+    outcome::AccessRecord,
+    telemetry::access,
+};
+
+/// The writer's end of the queue; shared by all threads.
+pub struct AccessLog {
+    lines: SyncSender<String>,
+    dropped: Arc<AtomicU64>,
+    pretty: bool,
+}
+
+impl AccessLog {
+    /// Starts the writer; none where the level leaves access records out.
+    ///
+    /// # Errors
+    /// No thread could be had.
+    pub fn start(log: &Log) -> io::Result<Option<Self>> {
+        if log.level < LogLevel::Info {
+            return Ok(None);
+        }
+        let pretty = match log.format {
+            Some(format) => format == LogFormat::Pretty,
+            None => io::stdout().is_terminal(),
+        };
+        let (lines, queue) = sync_channel(MAX_QUEUED);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&dropped);
+        thread::Builder::new().name("access-log".into()).spawn(move || write(&queue, &counter))?;
+        Ok(Some(Self { lines, dropped, pretty }))
+    }
+
+    /// Queues a request's line.
+    pub fn write(&self, record: &AccessRecord, document: &Document) {
+        let mut line = if self.pretty {
+            access::pretty_line(record, document)
+        } else {
+            access::json_line(record, document)
+        };
+        line.push('\n');
+        if self.lines.try_send(line).is_err() {
+            self.dropped.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// Writes until the process ends. Lines that wait are written together.
+fn write(queue: &Receiver<String>, dropped: &AtomicU64) {
+    let mut batch = String::new();
+    while let Ok(line) = queue.recv() {
+        batch.push_str(&line);
+        while let Ok(line) = queue.try_recv() {
+            batch.push_str(&line);
+            if batch.len() > MAX_BATCH_BYTES {
+                break;
+            }
+        }
+        // Nobody to read it is no reason to end.
+        let _ = io::stdout().lock().write_all(batch.as_bytes());
+        batch.clear();
+        let lost = dropped.swap(0, Relaxed);
+        if lost > 0 {
+            tracing::warn!(lost, "access records were dropped: standard output is read too slowly");
+        }
+    }
+}
+
+/// At most a few megabytes of lines.
+const MAX_QUEUED: usize = 8_192;
+
+const MAX_BATCH_BYTES: usize = 64 << 10;
