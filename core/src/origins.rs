@@ -12,10 +12,13 @@ pub struct OriginId(pub usize);
 pub struct OriginView {
     /// Requests under way.
     pub in_flight: u32,
-    /// Peak EWMA of time to response headers, microseconds; 0 while unknown.
+    /// Peak EWMA of time to response headers, microseconds; 0 while unknown, and again when it is too old to mean
+    /// anything.
     pub ewma_us: u64,
     /// Whether it is ejected at this moment.
     pub ejected: bool,
+    /// Whether it failed last. One that fails but is not ejected is due for another try.
+    pub failing: bool,
 }
 
 /// How one attempt, or one active check, went.
@@ -42,9 +45,15 @@ pub struct Board {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
-    view: OriginView,
+    in_flight: u32,
+    ewma_us: u64,
+    /// When `ewma_us` was true.
+    measured_ms: u64,
+    /// In a row.
     failures: u32,
     retry_at_ms: u64,
+    /// Whether the one try after an ejection is under way.
+    probing: bool,
 }
 
 impl Board {
@@ -53,60 +62,79 @@ impl Board {
         Self { states: alloc::vec![State::default(); origins] }
     }
 
-    /// A request goes out.
+    /// A request goes out. To an origin that fails it is the one try that decides: others wait for its end.
     pub fn start(&mut self, origin: OriginId) {
         if let Some(state) = self.states.get_mut(origin.0) {
-            state.view.in_flight = state.view.in_flight.saturating_add(1);
+            state.in_flight = state.in_flight.saturating_add(1);
+            state.probing = state.failures > 0;
         }
     }
 
     /// A request that [`Board::start`] announced has ended, body and all.
     pub fn finish(&mut self, origin: OriginId) {
         if let Some(state) = self.states.get_mut(origin.0) {
-            state.view.in_flight = state.view.in_flight.saturating_sub(1);
+            state.in_flight = state.in_flight.saturating_sub(1);
+            state.probing = state.probing && state.in_flight > 0;
         }
     }
 
-    /// What an attempt or a check showed. Returns whether the ejected state changed.
+    /// What an attempt or a check showed. Returns whether the origin began or ceased to fail.
     pub fn observe(&mut self, origin: OriginId, observation: Observation, now_ms: u64) -> bool {
         let Some(state) = self.states.get_mut(origin.0) else { return false };
-        let was = state.view.ejected;
+        let was_failing = state.failures > 0;
         match observation {
             Observation::Answered { us } => {
-                let old = state.view.ewma_us;
-                // Peak-sensitive: jumps up at once, comes down by an eighth.
-                state.view.ewma_us = if us >= old { us } else { old - (old - us) / 8 };
-                state.failures = 0;
-                state.view.ejected = false;
+                let old = state.faded_us(now_ms);
+                // Peak-sensitive: jumps up at once, comes down by an eighth. Never 0, which means unknown.
+                state.ewma_us = if us >= old { us.max(1) } else { old - (old - us) / 8 };
+                state.measured_ms = now_ms;
+                state.recover();
             }
-            Observation::Healthy => {
-                state.failures = 0;
-                state.view.ejected = false;
-            }
+            Observation::Healthy => state.recover(),
             Observation::Failed => {
+                let backoff_ms = EJECT_MS << state.failures.min(MOST_DOUBLINGS);
                 state.failures = state.failures.saturating_add(1);
-                state.view.ejected = true;
-                let backoff = EJECT_MS << state.failures.saturating_sub(1).min(4);
-                state.retry_at_ms = now_ms.saturating_add(backoff);
+                state.probing = false;
+                state.retry_at_ms = now_ms.saturating_add(backoff_ms);
             }
-            Observation::Abandoned => {}
+            Observation::Abandoned => state.probing = false,
         }
-        was != state.view.ejected
+        was_failing != (state.failures > 0)
     }
 
-    /// The views at this moment: an origin whose ejection has run out is offered again, and the next observation
+    /// The views at this moment: an origin whose ejection has run out is offered again, to one request, whose end
     /// decides.
     pub fn views(&self, now_ms: u64) -> Vec<OriginView> {
-        self.states
-            .iter()
-            .map(|state| OriginView {
-                ejected: state.view.ejected && now_ms < state.retry_at_ms,
-                ..state.view
-            })
-            .collect()
+        let view = |state: &State| OriginView {
+            in_flight: state.in_flight,
+            ewma_us: state.faded_us(now_ms),
+            ejected: state.failures > 0 && (now_ms < state.retry_at_ms || state.probing),
+            failing: state.failures > 0,
+        };
+        self.states.iter().map(view).collect()
+    }
+}
+
+impl State {
+    fn recover(&mut self) {
+        self.failures = 0;
+        self.probing = false;
+    }
+
+    /// Halved for each half-life since it was measured: an origin that was slow once is avoided, so that nothing but
+    /// time can show that it is slow no more.
+    fn faded_us(&self, now_ms: u64) -> u64 {
+        let half_lives = now_ms.saturating_sub(self.measured_ms) / HALF_LIFE_MS;
+        u32::try_from(half_lives).ok().and_then(|by| self.ewma_us.checked_shr(by)).unwrap_or(0)
     }
 }
 
 /// First ejection, doubled up to sixteenfold by repeated failures: short enough to notice recovery, long enough
 /// not to spend a request a second on a dead server.
 const EJECT_MS: u64 = 2_000;
+const MOST_DOUBLINGS: u32 = 4;
+/// Long beside the time between two answers of a busy origin, short beside the patience of whoever mended it.
+const HALF_LIFE_MS: u64 = 10_000;
+
+#[cfg(test)]
+mod tests;

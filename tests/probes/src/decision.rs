@@ -175,7 +175,12 @@ fn fields(lines: &[&[u8]]) -> HeaderMap {
 }
 
 fn facts(gateway: &Gateway, moment: u8) -> Facts {
-    let view = OriginView { in_flight: u32::from(moment), ewma_us: 1000, ejected: moment.is_multiple_of(5) };
+    let view = OriginView {
+        in_flight: u32::from(moment),
+        ewma_us: 1000,
+        ejected: moment.is_multiple_of(5),
+        failing: moment.is_multiple_of(5),
+    };
     Facts {
         now_ms: NOW_MS,
         mono_us: 5_000_000,

@@ -67,7 +67,10 @@ impl Router {
             Strategy::Weighted => order::weighted(&mut good, facts.turn, |id| self.weight(id)),
             Strategy::P2cEwma => order::better_of_two(&mut good, facts.entropy.draw, |id| {
                 let view = view(&id);
-                view.ewma_us.saturating_mul(u64::from(view.in_flight).saturating_add(1))
+                let load = u64::from(view.in_flight);
+                // One of unknown speed is tried, but by one request at a time until it has answered.
+                let us = if view.ewma_us == 0 && load > 0 { UNKNOWN_US } else { view.ewma_us };
+                us.saturating_mul(load.saturating_add(1))
             }),
             Strategy::ConsistentHash => {
                 let key = self.affinity_key(flow);
@@ -122,3 +125,6 @@ impl Plugin for Router {
         Plan::Pass
     }
 }
+
+/// What is assumed of an origin that has not answered yet: a second, which is slow.
+const UNKNOWN_US: u64 = 1_000_000;
