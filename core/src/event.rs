@@ -69,6 +69,10 @@ pub enum Event {
     WorkerUpdated {
         /// Its id.
         worker: String,
+        /// Its region, if known.
+        region: Option<String>,
+        /// Whether it is up: one that is going offline, or stays so, is not.
+        up: bool,
     },
     /// `gateway:job:submitted`
     JobSubmitted {

@@ -15,6 +15,21 @@ pub(crate) fn members<'a>(
     })
 }
 
+/// Whether `Accept` names this media type, with a weight that is not zero (RFC 9110 §12.5.1).
+pub(crate) fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    members(headers, &http::header::ACCEPT).any(|range| {
+        let mut parts = split(range, ';');
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(kind));
+        let zero = |part: &str| {
+            part.split_once('=').is_some_and(|(name, weight)| {
+                name.eq_ignore_ascii_case("q")
+                    && weight.trim_start_matches('0').trim_matches(['.', '0']).is_empty()
+            })
+        };
+        named && !parts.any(zero)
+    })
+}
+
 /// Splits at a separator outside of quoted strings (RFC 9110 §5.6.4) and comments (§5.6.5).
 pub(crate) fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;

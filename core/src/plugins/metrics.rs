@@ -17,6 +17,12 @@ impl Metrics {
     /// Its name.
     pub const NAME: &'static str = "metrics-plugin";
 
+    /// Whether a document wants them.
+    pub(crate) fn is_on(document: &Document) -> bool {
+        let switch = document.plugins.get(Self::NAME).and_then(|settings| settings.enabled);
+        switch.unwrap_or(document.metrics.enabled)
+    }
+
     /// For a document.
     pub fn new(document: &Document) -> Self {
         Self { enabled: document.metrics.enabled }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     config::Document,
     keys::iso8601,
-    outcome::{AccessRecord, End},
+    outcome::{AccessRecord, CacheStatus, End},
 };
 
 /// One JSON object, without a line end. `document` names the origin.
@@ -25,7 +25,7 @@ pub fn json_line(record: &AccessRecord, document: &Document) -> String {
         "route": record.route.as_ref().map(|route| route.pattern.as_str()),
         "status": record.status.as_u16(),
         "refused": record.refused,
-        "cache": record.cache.map(|cache| cache.as_str()),
+        "cache": record.cache.map(CacheStatus::as_str),
         "origin": origin(record, document),
         "end": end(outcome.end),
         "duration_us": outcome.total_us,
@@ -52,7 +52,7 @@ pub fn pretty_line(record: &AccessRecord, document: &Document) -> String {
     );
     let facts = [
         ("origin", origin(record, document)),
-        ("cache", record.cache.map(|cache| cache.as_str())),
+        ("cache", record.cache.map(CacheStatus::as_str)),
         ("refused", record.refused),
         ("identity", record.identity.as_deref()),
         ("end", (outcome.end != End::Complete).then(|| end(outcome.end))),

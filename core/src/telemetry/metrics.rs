@@ -2,10 +2,15 @@
 //! sets are bounded: routes are patterns, methods a closed list, and past a cap everything goes to one more series.
 
 use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
-use http::Method;
+use http::{Method, StatusCode};
 
 use super::histogram::Histogram;
-use crate::{config::Document, event::Event, outcome::Epilogue};
+use crate::{
+    config::Document,
+    event::Event,
+    origins::OriginId,
+    outcome::{End, Epilogue},
+};
 
 /// All counters of one thread, or of a process when merged.
 #[derive(Clone, Debug)]
@@ -41,6 +46,8 @@ pub(super) struct Series {
 #[derive(Clone, Debug)]
 struct Worker {
     region: Option<String>,
+    /// One that went is remembered for a while, so that a thread that saw it earlier does not bring it back.
+    up: bool,
     seen_ms: u64,
 }
 
@@ -76,7 +83,13 @@ impl Metrics {
         let series = self.route(pattern).series(&record.method);
         series.count(record.status.as_u16(), 1);
         series.duration.observe(outcome.total_us);
-        self.overhead.observe(outcome.total_us.saturating_sub(outcome.origin_us));
+        // Of what was broken off or became a tunnel, nobody can say how long the origin was waited for.
+        if outcome.end == End::Complete && record.status != StatusCode::SWITCHING_PROTOCOLS {
+            self.overhead.observe(outcome.total_us.saturating_sub(outcome.origin_us));
+        }
+        if let (End::OriginBroke, Some(origin)) = (outcome.end, outcome.origin) {
+            self.failed(origin, document);
+        }
         for event in &epilogue.events {
             self.observe(event, outcome.now_ms, document);
         }
@@ -89,33 +102,40 @@ impl Metrics {
             Event::LimitExceeded { .. } => self.limited += 1,
             Event::AuthRejected { reason } => *self.auth_failures.entry(reason).or_default() += 1,
             Event::PluginError { plugin } => *self.plugin_errors.entry(plugin).or_default() += 1,
-            Event::RouterFailover { from } => {
-                if let Some(origin) = document.origins.get(from.0) {
-                    add(&mut self.proxy_errors, &origin.name, 1, MAX_ORIGINS);
-                }
+            Event::RouterFailover { from } => self.failed(*from, document),
+            Event::WorkerOnline { worker, region } => {
+                self.see(worker, Worker { region: region.clone(), up: true, seen_ms: now_ms });
             }
-            Event::WorkerOnline { worker, region } => self.see(worker, region.clone(), now_ms),
-            Event::WorkerUpdated { worker } => {
-                let known = self.workers.get(worker).and_then(|known| known.region.clone());
-                self.see(worker, known, now_ms);
+            Event::WorkerUpdated { worker, region, up } => {
+                self.see(worker, Worker { region: region.clone(), up: *up, seen_ms: now_ms });
             }
             Event::WorkerOffline { worker } => {
-                self.workers.remove(worker);
+                self.see(worker, Worker { region: None, up: false, seen_ms: now_ms });
             }
             _ => {}
         }
     }
 
-    fn see(&mut self, worker: &str, region: Option<String>, seen_ms: u64) {
-        if let Some(known) = self.workers.get_mut(worker) {
-            *known = Worker { region: region.or_else(|| known.region.take()), seen_ms };
+    fn failed(&mut self, origin: OriginId, document: &Document) {
+        if let Some(origin) = document.origins.get(origin.0) {
+            add(&mut self.proxy_errors, &origin.name, 1, MAX_ORIGINS);
+        }
+    }
+
+    /// Keeps the newer of two sights of a worker, and its region from either.
+    fn see(&mut self, name: &str, mut seen: Worker) {
+        seen.region = seen.region.filter(|region| region.len() <= MAX_REGION_BYTES);
+        if let Some(known) = self.workers.get_mut(name) {
+            let (newer, older) =
+                if known.seen_ms <= seen.seen_ms { (seen, known.clone()) } else { (known.clone(), seen) };
+            *known = Worker { region: newer.region.or(older.region), ..newer };
             return;
         }
         if self.workers.len() >= MAX_WORKERS {
-            self.workers.retain(|_, worker| seen_ms < worker.seen_ms.saturating_add(WORKER_TTL_MS));
+            self.workers.retain(|_, known| seen.seen_ms < known.seen_ms.saturating_add(WORKER_TTL_MS));
         }
         if self.workers.len() < MAX_WORKERS {
-            self.workers.insert(worker.into(), Worker { region, seen_ms });
+            self.workers.insert(name.into(), seen);
         }
     }
 
@@ -146,10 +166,7 @@ impl Metrics {
             *self.plugin_errors.entry(plugin).or_default() += count;
         }
         for (name, worker) in &other.workers {
-            let newer = self.workers.get(name).is_none_or(|known| known.seen_ms <= worker.seen_ms);
-            if newer {
-                self.see(name, worker.region.clone(), worker.seen_ms);
-            }
+            self.see(name, worker.clone());
         }
     }
 
@@ -162,7 +179,7 @@ impl Metrics {
     /// Workers that reported through this process within three heartbeats, by region.
     pub(super) fn workers_online(&self, now_ms: u64) -> BTreeMap<&str, u64> {
         let mut regions = BTreeMap::new();
-        for worker in self.workers.values() {
+        for worker in self.workers.values().filter(|worker| worker.up) {
             if now_ms < worker.seen_ms.saturating_add(WORKER_TTL_MS) {
                 let region = worker.region.as_deref().unwrap_or("unknown");
                 let full = regions.len() >= MAX_REGIONS && !regions.contains_key(region);
@@ -261,5 +278,7 @@ const MAX_STATUSES: usize = 48;
 const MAX_ORIGINS: usize = 256;
 const MAX_WORKERS: usize = 10_000;
 const MAX_REGIONS: usize = 64;
+/// Workers name their regions themselves.
+const MAX_REGION_BYTES: usize = 64;
 /// Three heartbeats, as the worker list counts.
 const WORKER_TTL_MS: u64 = 90_000;

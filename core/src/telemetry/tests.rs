@@ -10,7 +10,7 @@ use crate::{
     config::Document,
     event::Event,
     origins::OriginId,
-    outcome::{AccessRecord, Epilogue, Outcome},
+    outcome::{AccessRecord, End, Epilogue, Outcome},
     plugins::fixture,
     telemetry::access,
 };
@@ -57,7 +57,7 @@ fn sample() -> Metrics {
         online("w1", Some("us-west")),
         online("w2", None),
         online("w3", Some("us-west")),
-        Event::WorkerUpdated { worker: "w1".into() },
+        Event::WorkerUpdated { worker: "w1".into(), region: None, up: true },
         Event::WorkerOffline { worker: "w3".into() },
     ];
     metrics.record(&epilogue("/api/v1/jobs/{id}", Method::GET, 200, all), &document);
@@ -174,4 +174,68 @@ fn an_access_line_says_what_happened_and_no_more() {
     assert_eq!((&value["route"], &value["duration_us"]), (&"/api/v1/jobs/{id}".into(), &1_500.into()));
     let pretty = access::pretty_line(&record, &fixture::document());
     assert!(pretty.contains("200 GET \"/x\" 1.500ms") && pretty.contains("identity=key_1"), "{pretty}");
+}
+
+/// Merges what threads saw, each at its time, and tells who is online then.
+fn online(threads: &[&[(u64, Event)]], now_ms: u64) -> Vec<(String, u64)> {
+    let mut sum = Metrics::default();
+    for events in threads {
+        let mut thread = Metrics::default();
+        for (after_ms, event) in *events {
+            let mut seen = epilogue("/x", Method::POST, 200, vec![event.clone()]);
+            seen.record.outcome.now_ms += after_ms;
+            thread.record(&seen, &fixture::document());
+        }
+        sum.merge(&thread);
+    }
+    let regions = sum.workers_online(fixture::NOW_MS + now_ms);
+    regions.into_iter().map(|(region, count)| (region.into(), count)).collect()
+}
+
+#[test]
+fn a_worker_that_calls_on_several_threads_is_one() {
+    let worker = || String::from("w");
+    let came = |at| (at, Event::WorkerOnline { worker: worker(), region: Some("eu".into()) });
+    let told = |at, up| (at, Event::WorkerUpdated { worker: worker(), region: None, up });
+    let went = |at| (at, Event::WorkerOffline { worker: worker() });
+    let eu = vec![(String::from("eu"), 1)];
+    // What each thread saw, then when, then who is online.
+    type Case<'c> = (&'c [&'c [(u64, Event)]], u64, &'c [(String, u64)]);
+    let cases: [Case<'_>; 8] = [
+        (&[&[came(0)], &[told(10, true)]], 20, &eu),
+        (&[&[told(10, true)], &[came(0)]], 20, &eu),
+        (&[&[came(0)], &[went(10)]], 20, &[]),
+        (&[&[went(10)], &[came(0)]], 20, &[]),
+        (&[&[went(10)], &[came(20)]], 30, &eu),
+        (&[&[came(0), told(10, false)]], 20, &[]),
+        (&[&[came(0)]], 89_999, &eu),
+        (&[&[came(0)]], 90_000, &[]),
+    ];
+    for (index, (threads, now_ms, wanted)) in cases.iter().enumerate() {
+        assert_eq!(online(threads, *now_ms), *wanted, "case {index}");
+    }
+}
+
+#[test]
+fn origins_that_fail_are_counted_and_broken_waits_are_not_ours() {
+    let cases = [
+        (200, End::Complete, vec![], 1, None),
+        (200, End::OriginBroke, vec![], 0, Some("b")),
+        (499, End::ClientLeft, vec![], 0, None),
+        (101, End::Complete, vec![], 0, None),
+        (502, End::Complete, vec![Event::RouterFailover { from: OriginId(0) }], 1, Some("a")),
+    ];
+    for (status, end, events, overheads, target) in cases {
+        let mut seen = epilogue("/x", Method::GET, status, events);
+        seen.record.outcome.end = end;
+        let mut metrics = Metrics::default();
+        metrics.record(&seen, &fixture::document());
+        let text = metrics.render(&gauges(), false);
+        let has = |line: &str| text.lines().any(|found| found == line);
+        assert!(has(&format!("gateway_overhead_seconds_count {overheads}")), "{status} {end:?}\n{text}");
+        for name in ["a", "b"] {
+            let line = format!("gateway_proxy_errors_total{{target=\"{name}\"}} 1");
+            assert_eq!(has(&line), target == Some(name), "{status} {end:?} {name}\n{text}");
+        }
+    }
 }

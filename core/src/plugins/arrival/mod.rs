@@ -181,17 +181,7 @@ fn wants_problem(headers: &HeaderMap) -> bool {
     if !headers.get_all(header::ACCEPT).iter().any(named) {
         return false;
     }
-    list::members(headers, &header::ACCEPT).any(|range| {
-        let mut parts = list::split(range, ';');
-        let named = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/problem+json"));
-        let zero = |part: &str| {
-            part.split_once('=').is_some_and(|(name, weight)| {
-                name.eq_ignore_ascii_case("q")
-                    && weight.trim_start_matches('0').trim_matches(['.', '0']).is_empty()
-            })
-        };
-        named && !parts.any(zero)
-    })
+    list::accepts(headers, "application/problem+json")
 }
 
 /// `timeout` of the query in seconds (default 60, at most 600) and 10 s more.

@@ -21,7 +21,7 @@ mod worker;
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 
-use super::keyspace::Keyspace;
+use super::{keyspace::Keyspace, metrics::Metrics};
 use crate::{
     config::{Document, RouteAuth, WorkerTokens},
     event::Event,
@@ -72,7 +72,7 @@ impl Auth {
             tokens: auth.worker_tokens,
             failures_per_minute: auth.failures_per_minute.get(),
             realm: document.identity.name.clone(),
-            metrics_path: document.metrics.enabled.then(|| metrics_path.into()),
+            metrics_path: Metrics::is_on(document).then(|| metrics_path.into()),
         };
         Self { rules: Arc::new(rules) }
     }

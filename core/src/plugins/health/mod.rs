@@ -58,11 +58,12 @@ enum Condition {
 
 impl Condition {
     fn of(document: &Document, status: &Status) -> Self {
-        let ejected = status.origins.iter().filter(|origin| origin.ejected).count();
+        // One that failed is not well again because its next try is due.
+        let failing = status.origins.iter().filter(|origin| origin.failing).count();
         let refuses = !status.store.up && document.store.on_error == OnStoreError::Deny;
-        if refuses || (ejected > 0 && ejected == status.origins.len()) {
+        if refuses || (failing > 0 && failing == status.origins.len()) {
             Self::Unhealthy
-        } else if !status.store.up || ejected > 0 {
+        } else if !status.store.up || failing > 0 {
             Self::Degraded
         } else {
             Self::Healthy
@@ -124,11 +125,7 @@ pub(crate) fn render(report: Report, status: &Status) -> Reply {
 impl Report {
     /// Whether the metrics are wanted as OpenMetrics text rather than Prometheus's own.
     pub fn wants_open_metrics(&self) -> bool {
-        list::members(&self.flow.request.head.headers, &header::ACCEPT).any(|range| {
-            list::split(range, ';')
-                .next()
-                .is_some_and(|kind| kind.eq_ignore_ascii_case("application/openmetrics-text"))
-        })
+        list::accepts(&self.flow.request.head.headers, "application/openmetrics-text")
     }
 }
 

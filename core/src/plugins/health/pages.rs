@@ -28,7 +28,7 @@ pub(super) fn health(flow: &Flow, document: &Document, status: &Status, conditio
     body
 }
 
-/// What is wrong, for people; this page is open, so it names no addresses.
+/// What is wrong, for people. This page is open, so it names no origins: by default their names are addresses.
 fn errors(document: &Document, status: &Status) -> Vec<String> {
     let mut errors = Vec::new();
     if !status.store.up {
@@ -38,12 +38,10 @@ fn errors(document: &Document, status: &Status) -> Vec<String> {
             OnStoreError::Local => "the store does not answer; limits are counted in this process",
         }));
     }
-    let named = document.origins.iter().zip(&status.origins);
-    errors.extend(
-        named
-            .filter(|(_, view)| view.ejected)
-            .map(|(origin, _)| format!("origin `{}` does not answer", origin.name)),
-    );
+    let failing = status.origins.iter().filter(|view| view.failing).count();
+    if failing > 0 {
+        errors.push(format!("{failing} of {} origins do not answer", status.origins.len()));
+    }
     errors
 }
 
@@ -62,13 +60,13 @@ pub(super) fn detailed(flow: &Flow, gateway: &Gateway, status: &Status, conditio
                 "name": origin.name,
                 "url": format!("{}", origin.url),
                 "region": origin.region,
-                "status": word(!view.ejected),
+                "status": word(!view.failing),
                 "in_flight": view.in_flight,
                 "latency_ms": (view.ewma_us > 0).then(|| milliseconds(view.ewma_us)),
             })
         })
         .collect();
-    let reachable = status.origins.is_empty() || status.origins.iter().any(|view| !view.ejected);
+    let reachable = status.origins.is_empty() || status.origins.iter().any(|view| !view.failing);
     let mut body = health(flow, document, status, condition);
     let checks = json!({
         "redis": {
@@ -84,7 +82,11 @@ pub(super) fn detailed(flow: &Flow, gateway: &Gateway, status: &Status, conditio
         object.insert("checks".into(), checks);
         object.insert(
             "resources".into(),
-            json!({ "memory_bytes": status.memory_bytes, "connections": status.connections }),
+            json!({
+                "memory_bytes": status.memory_bytes,
+                "connections": status.connections,
+                "uptime": status.uptime_ms / 1000,
+            }),
         );
     }
     body
@@ -100,14 +102,16 @@ fn milliseconds(us: u64) -> Value {
 
 /// `/gateway/plugins`.
 pub(super) fn plugins(gateway: &Gateway) -> Value {
-    let list: Vec<Value> = all(gateway).map(|(plugin, active)| describe(plugin, active)).collect();
+    let list: Vec<Value> = all(gateway).map(|(plugin, active)| describe(gateway, plugin, active)).collect();
     let active = gateway.plugins().count();
     json!({ "total": list.len(), "active": active, "loaded": list.len() - active, "error": 0, "plugins": list })
 }
 
 /// `/gateway/plugins/{name}`.
 pub(super) fn plugin(gateway: &Gateway, name: &str) -> Option<Value> {
-    all(gateway).find(|(plugin, _)| plugin.name() == name).map(|(plugin, active)| describe(plugin, active))
+    all(gateway)
+        .find(|(plugin, _)| plugin.name() == name)
+        .map(|(plugin, active)| describe(gateway, plugin, active))
 }
 
 fn all(gateway: &Gateway) -> impl Iterator<Item = (&dyn Plugin, bool)> {
@@ -115,13 +119,15 @@ fn all(gateway: &Gateway) -> impl Iterator<Item = (&dyn Plugin, bool)> {
     gateway.plugins().map(|plugin| (plugin, true)).chain(off)
 }
 
-fn describe(plugin: &dyn Plugin, active: bool) -> Value {
+fn describe(gateway: &Gateway, plugin: &dyn Plugin, active: bool) -> Value {
+    let settings = gateway.document().plugins.get(plugin.name());
+    let moved = settings.and_then(|settings| settings.priority);
     json!({
         "name": plugin.name(),
         "version": env!("CARGO_PKG_VERSION"),
         // A plugin that is switched off is there, ready to be switched on.
         "status": if active { "active" } else { "loaded" },
-        "priority": plugin.priority(),
+        "priority": moved.unwrap_or(plugin.priority()),
         "implementation": plugin.implementation(),
         "dependencies": plugin.dependencies(),
     })

@@ -1,13 +1,13 @@
 //! Cases of this module.
 
-use alloc::{sync::Arc, vec, vec::Vec};
+use alloc::{string::ToString, sync::Arc, vec, vec::Vec};
 use core::net::IpAddr;
 
 use serde_json::Value;
 
 use crate::{
     Gateway, Status, Step, Verdict,
-    config::{Document, OnStoreError},
+    config::{Document, OnStoreError, PluginSettings},
     origins::OriginView,
     plugins::fixture,
     report::StoreStatus,
@@ -45,8 +45,8 @@ fn json(answer: &Answer) -> Value {
 #[test]
 fn health_says_how_well_it_is() {
     let store_down = |status: &mut Status| status.store.up = false;
-    let one_down = |status: &mut Status| status.origins[0].ejected = true;
-    let all_down = |status: &mut Status| status.origins.iter_mut().for_each(|view| view.ejected = true);
+    let one_down = |status: &mut Status| status.origins[0].failing = true;
+    let all_down = |status: &mut Status| status.origins.iter_mut().for_each(|view| view.failing = true);
     type Change = fn(&mut Status);
     let cases: [(Change, OnStoreError, u16, &str, usize, &str); 6] = [
         (|_| {}, OnStoreError::Local, 200, "healthy", 0, "up; mode=tcp"),
@@ -54,7 +54,7 @@ fn health_says_how_well_it_is() {
         (store_down, OnStoreError::Allow, 200, "degraded", 1, "down; mode=allow"),
         (store_down, OnStoreError::Deny, 503, "unhealthy", 1, "down; mode=deny"),
         (one_down, OnStoreError::Local, 200, "degraded", 1, "up; mode=tcp"),
-        (all_down, OnStoreError::Local, 503, "unhealthy", 2, "up; mode=tcp"),
+        (all_down, OnStoreError::Local, 503, "unhealthy", 1, "up; mode=tcp"),
     ];
     for (change, mode, code, word, errors, field) in cases {
         let mut document = fixture::document();
@@ -65,6 +65,7 @@ fn health_says_how_well_it_is() {
         let body = json(&answer);
         assert_eq!((answer.status.as_u16(), &body["status"]), (code, &Value::from(word)));
         assert_eq!(body["errors"].as_array().map_or(0, Vec::len), errors);
+        assert!(!body.to_string().contains('`'), "the open page names an origin: {body}");
         assert_eq!(answer.headers["x-gateway-store"], field);
         assert_eq!(answer.headers["cache-control"], "no-store");
         assert_eq!((&body["uptime"], &body["timestamp"]), (&61.into(), &"2026-01-01T00:00:00Z".into()));
@@ -87,7 +88,7 @@ fn probes_tell_life_from_readiness() {
 #[test]
 fn details_name_every_origin() {
     let mut status = well();
-    status.origins[1] = OriginView { in_flight: 3, ewma_us: 1_500, ejected: true };
+    status.origins[1] = OriginView { in_flight: 3, ewma_us: 1_500, ejected: false, failing: true };
     let body = json(&read(fixture::document(), "/gateway/health/detailed", &[], &status, false));
     assert_eq!(body["checks"]["redis"]["latency_ms"], 0.42);
     let second = &body["checks"]["fastapi"]["origins"][1];
@@ -122,6 +123,7 @@ fn plugins_are_listed_also_when_they_are_off() {
 fn metrics_come_in_the_format_that_is_asked_for() {
     for (accept, kind) in [
         ("*/*", "text/plain; version=0.0.4; charset=utf-8"),
+        ("application/openmetrics-text;q=0, text/plain", "text/plain; version=0.0.4; charset=utf-8"),
         (
             "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -132,5 +134,47 @@ fn metrics_come_in_the_format_that_is_asked_for() {
             (&answer.headers["content-type"], &answer.body[..]),
             (&kind.parse().unwrap(), &b"metrics"[..])
         );
+    }
+}
+
+#[test]
+fn a_plugin_shows_the_place_that_the_document_gives_it() {
+    let mut document = fixture::document();
+    let moved = PluginSettings { priority: Some(75), ..PluginSettings::default() };
+    document.plugins.insert("cors-plugin".into(), moved);
+    let one = json(&read(document, "/gateway/plugins/cors-plugin", &[], &well(), false));
+    assert_eq!((&one["priority"], &one["status"]), (&75.into(), &"active".into()));
+}
+
+#[test]
+fn metrics_that_are_off_are_nowhere() {
+    type Change = fn(&mut Document);
+    let off: Change = |document| document.metrics.enabled = false;
+    let plugin_off: Change = |document| {
+        let off = PluginSettings { enabled: Some(false), ..PluginSettings::default() };
+        document.plugins.insert("metrics-plugin".into(), off);
+    };
+    for (change, code) in [((|_| {}) as Change, 200), (off, 404), (plugin_off, 404)] {
+        let mut document = fixture::document();
+        change(&mut document);
+        let answer = read(document, "/gateway/metrics", &[], &well(), false);
+        assert_eq!(answer.status.as_u16(), code);
+    }
+}
+
+#[test]
+fn a_gateway_that_refuses_without_its_store_is_not_ready_without_it() {
+    for (on_error, up, code) in [
+        (OnStoreError::Deny, false, 503),
+        (OnStoreError::Deny, true, 200),
+        (OnStoreError::Local, false, 200),
+        (OnStoreError::Allow, false, 200),
+    ] {
+        let mut document = fixture::document();
+        document.store.on_error = on_error;
+        let mut status = well();
+        status.store.up = up;
+        let answer = read(document, "/gateway/readyz", &[], &status, false);
+        assert_eq!(answer.status.as_u16(), code, "{on_error:?} up: {up}");
     }
 }

@@ -1,6 +1,5 @@
 //! The strategies as functions over a list of origins: each puts the best first and leaves none out.
 
-use alloc::vec::Vec;
 use core::cmp::Reverse;
 use sha2::{Digest, Sha256};
 
@@ -54,7 +53,7 @@ fn leader(list: &[OriginId], tick: u64, weight: &impl Fn(OriginId) -> u32) -> Op
 }
 
 /// The better of two that are drawn, by a cost where 0 means unknown and is tried first; the rest by cost.
-pub(super) fn better_of_two(list: &mut Vec<OriginId>, draw: u64, cost: impl Fn(OriginId) -> u64) {
+pub(super) fn better_of_two(list: &mut [OriginId], draw: u64, cost: impl Fn(OriginId) -> u64) {
     let length = u64::try_from(list.len()).unwrap_or_default();
     if length < 2 {
         return;

@@ -81,7 +81,7 @@ fn note(rules: &Rules, flow: &mut Flow, outcome: &Outcome, call: Call, id: &str,
     flow.events.push(match (was_up, up) {
         (false, true) => Event::WorkerOnline { worker, region },
         (true, false) => Event::WorkerOffline { worker },
-        _ => Event::WorkerUpdated { worker },
+        _ => Event::WorkerUpdated { worker, region, up },
     });
 
     let mut set = |key: String, value: String| {

@@ -268,12 +268,12 @@ impl Sim {
 }
 
 #[test]
-fn it_is_registered_unless_switched_off() {
+fn it_is_active_unless_switched_off() {
     for enabled in [true, false] {
         let mut document = fixture::document();
         document.cache.enabled = enabled;
-        let plugins = crate::plugins::builtin(&document).unwrap();
-        assert_eq!(plugins.iter().any(|plugin| plugin.name() == "cache-plugin"), enabled);
+        let gateway = Gateway::compile(document).unwrap();
+        assert_eq!(gateway.plugins().any(|plugin| plugin.name() == "cache-plugin"), enabled);
     }
     let plugin: Box<dyn Plugin> = Box::new(Cache::new(&fixture::document()).unwrap());
     assert_eq!((plugin.priority(), plugin.dependencies().len()), (80, 0));
