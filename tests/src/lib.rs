@@ -7,6 +7,7 @@ mod origin;
 mod process;
 mod proxy;
 mod redis;
+mod stand;
 
 use std::{
     path::PathBuf,
@@ -15,10 +16,11 @@ use std::{
 };
 
 pub use gateway::{Gateway, gateway_binary};
-pub use http::{Answer, Http, raw};
+pub use http::{Answer, Call, Http, raw};
 pub use origin::Origin;
 pub use proxy::RedisProxy;
 pub use redis::Redis;
+pub use stand::Stand;
 
 /// The API key that [`Gateway::start`] configures, of the tenant `test`.
 pub const KEY: &str = "test-key-0123456789";
