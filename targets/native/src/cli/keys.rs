@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn limits_are_read_strictly() {
-        let cases: [(&str, Result<(u32, u64, Option<&str>, Option<u32>), &str>); 8] = [
+        type Parts = (u32, u64, Option<&'static str>, Option<u32>);
+        let cases: [(&str, Result<Parts, &str>); 8] = [
             ("burst:5:1000", Ok((5, 1000, None, None))),
             ("burst:5:1000:token-bucket:2", Ok((5, 1000, Some("token-bucket"), Some(2)))),
             ("burst:5:1000::2", Ok((5, 1000, None, Some(2)))),
