@@ -55,7 +55,7 @@ fn head(seed: u32) -> RequestHead {
     headers.insert("host", HeaderValue::from_static("localhost"));
     headers.insert("x-api-key", HeaderValue::from(seed));
     RequestHead {
-        method: if seed % 2 == 0 { Method::GET } else { Method::POST },
+        method: if seed.is_multiple_of(2) { Method::GET } else { Method::POST },
         uri: http::Uri::from_static(path),
         version: Version::HTTP_11,
         headers,
