@@ -2,6 +2,7 @@
 //! the origins, a turn, a draw. Load and health themselves are [`crate::origins::Board`]'s.
 
 use alloc::{string::String, vec::Vec};
+use core::mem;
 
 use crate::{
     config::{Document, Regions, Strategy},
@@ -53,7 +54,11 @@ impl Router {
         let facts = &flow.request.facts;
         let view = |id: &OriginId| facts.origins.get(id.0).copied().unwrap_or_default();
         let all = (0..self.origins.len()).map(OriginId);
-        let (mut good, ejected): (Vec<_>, Vec<_>) = all.partition(|id| !view(id).ejected);
+        let (mut good, mut ejected): (Vec<_>, Vec<_>) = all.partition(|id| !view(id).ejected);
+        if good.is_empty() {
+            // They share what nobody can serve, so that the first to recover is soon found.
+            mem::swap(&mut good, &mut ejected);
+        }
         match self.strategy {
             Strategy::RoundRobin => order::rotate(&mut good, facts.turn),
             Strategy::LeastConnections => {
@@ -62,7 +67,7 @@ impl Router {
             }
             Strategy::RegionAffinity => {
                 order::rotate(&mut good, facts.turn);
-                good.sort_by_key(|id| (self.distance(flow, *id), view(id).in_flight));
+                good.sort_by_cached_key(|id| (self.distance(flow, *id), view(id).in_flight));
             }
             Strategy::Weighted => order::weighted(&mut good, facts.turn, |id| self.weight(id)),
             Strategy::P2cEwma => order::better_of_two(&mut good, facts.entropy.draw, |id| {

@@ -93,6 +93,27 @@ fn turns_are_taken_among_those_that_are_well() {
 }
 
 #[test]
+fn where_all_are_ejected_all_are_tried_in_turn() {
+    let document = document(Strategy::RoundRobin, &THREE);
+    let none_is_well = |request: &mut crate::Request| {
+        request.facts.origins.iter_mut().for_each(|view| view.ejected = true);
+    };
+    assert_eq!(leaders(&document, 6, none_is_well), [0, 1, 2, 0, 1, 2]);
+}
+
+#[test]
+fn an_origin_of_unknown_speed_is_tried_by_one_request_at_a_time() {
+    let two = document(Strategy::P2cEwma, &THREE[..2]);
+    for (in_flight, leader) in [(0, 1), (1, 0)] {
+        let found = leaders(&two, 10, |request| {
+            request.facts.origins[0].ewma_us = 50_000;
+            request.facts.origins[1].in_flight = in_flight;
+        });
+        assert_eq!(found, [leader; 10], "{in_flight} in flight");
+    }
+}
+
+#[test]
 fn weights_are_exact_and_spread() {
     let weighted = document(Strategy::Weighted, &THREE);
     let seven = leaders(&weighted, 7, |_| {});
