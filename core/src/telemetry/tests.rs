@@ -172,6 +172,15 @@ fn an_access_line_says_what_happened_and_no_more() {
     let value: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&value["origin"], &value["status"]), (&"b".into(), &200.into()));
     assert_eq!((&value["route"], &value["duration_us"]), (&"/api/v1/jobs/{id}".into(), &1_500.into()));
+    // Who reads the log may read neither a second line nor a colour into a path.
+    record.path = "/a\"b\n\u{1b}[31m".into();
+    let odd = access::json_line(&record, &fixture::document());
+    let value: serde_json::Value = serde_json::from_str(&odd).unwrap();
+    assert_eq!(value["path"], record.path.as_str());
+    for line in [odd, access::pretty_line(&record, &fixture::document())] {
+        assert!(!line.contains(char::is_control), "{line:?}");
+    }
+    record.path = "/x".into();
     let pretty = access::pretty_line(&record, &fixture::document());
     assert!(pretty.contains("200 GET \"/x\" 1.500ms") && pretty.contains("identity=key_1"), "{pretty}");
 }
