@@ -70,6 +70,10 @@ impl Metrics {
                 let labels = format!("{method},{route},{}", label("status", status));
                 page.sample("gateway_requests_total", &labels, *count);
             }
+            if series.other_statuses > 0 {
+                let labels = format!("{method},{route},{}", label("status", "other"));
+                page.sample("gateway_requests_total", &labels, series.other_statuses);
+            }
         });
         let help = "Time from the request's head to the end of its response.";
         page.family("gateway_request_duration_seconds", "histogram", help);

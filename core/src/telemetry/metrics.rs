@@ -40,6 +40,8 @@ pub(super) struct Route {
 pub(super) struct Series {
     /// Status and count; few, so a list.
     pub(super) statuses: Vec<(u16, u64)>,
+    /// Of statuses past the cap.
+    pub(super) other_statuses: u64,
     pub(super) duration: Histogram<{ DURATION_US.len() }>,
 }
 
@@ -70,7 +72,7 @@ impl Default for Metrics {
 
 impl Default for Series {
     fn default() -> Self {
-        Self { statuses: Vec::new(), duration: Histogram::new(&DURATION_US) }
+        Self { statuses: Vec::new(), other_statuses: 0, duration: Histogram::new(&DURATION_US) }
     }
 }
 
@@ -220,9 +222,9 @@ impl Series {
             *count += times;
         } else if self.statuses.len() < MAX_STATUSES {
             self.statuses.push((status, times));
-        } else if let Some((_, count)) = self.statuses.last_mut() {
+        } else {
             // An origin that makes up statuses loses their exactness, not our memory.
-            *count += times;
+            self.other_statuses += times;
         }
     }
 
@@ -230,6 +232,7 @@ impl Series {
         for (status, count) in &other.statuses {
             self.count(*status, *count);
         }
+        self.other_statuses += other.other_statuses;
         self.duration.merge(&other.duration);
     }
 }

@@ -160,7 +160,9 @@ fn label_sets_are_bounded() {
     }
     let text = metrics.render(&gauges(), false);
     let requests = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
-    assert_eq!(requests("gateway_requests_total{"), 512 + 48);
+    assert_eq!(requests("gateway_requests_total{"), 512 + 48 + 1);
+    let rest = r#"gateway_requests_total{method="GET",route="overflow",status="other"}"#;
+    assert_eq!(requests(rest), 1);
     assert_eq!(requests("gateway_request_duration_seconds_count{"), 513);
 }
 
