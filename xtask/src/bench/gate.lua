@@ -33,7 +33,7 @@ if not digest then
     package.loaded.gate_digest = digest
 end
 local reply = client:evalsha(digest, 2, "bench:key:{" .. stored .. "}", "bench:limit:{" .. stored .. "}",
-    math.floor(ngx.now() * 1000), 60000, 4000000000)
+    math.floor(ngx.now() * 1000), 60000, 1000000000)
 client:set_keepalive(60000, 128)
 if not reply then return ngx.exit(503) end
 if reply[1] == 0 then return ngx.exit(401) end
