@@ -1,0 +1,137 @@
+//! Stored answers past their freshness: revalidated, served while they are refreshed, served in place of errors; and
+//! answers that broke off, which are never stored. With Redis and with the embedded store.
+
+use std::sync::Mutex;
+
+use acip_tests::{Answer, Call, KEY, Stand, wait_for};
+use http_body_util::BodyExt as _;
+use serde_json::json;
+
+fn stands(environment: &[(&str, &str)]) -> [Stand; 2] {
+    let environment = [&[("RATE_LIMIT_ENABLED", "false")], environment].concat();
+    [Stand::start(&environment), Stand::embedded(&environment)]
+}
+
+fn ask(stand: &Stand, query: &str) -> Call {
+    stand.get(&format!("/_test/cache?{query}")).key(KEY)
+}
+
+fn told(answer: &Answer) -> &str {
+    answer.header("x-gateway-cache")
+}
+
+/// The `If-None-Match` of each request that reached the origin.
+async fn asked_whether(stand: &Stand) -> Vec<Option<String>> {
+    let seen = stand.reached("/_test/cache").await;
+    let field = |seen: &serde_json::Value| {
+        let fields = seen["headers"].as_array().expect("fields").iter();
+        let value = fields
+            .filter(|field| field[0] == "if-none-match")
+            .map(|field| field[1].as_str().expect("text").to_owned());
+        value.reduce(|one, two| format!("{one}, {two}"))
+    };
+    seen.iter().map(field).collect()
+}
+
+#[tokio::test]
+async fn the_origin_is_asked_whether_an_answer_still_holds() {
+    for stand in stands(&[]) {
+        let query = "cc=no-cache&etag=%22v1%22";
+        let first = ask(&stand, query).send().await;
+        assert_eq!(told(&first), "MISS");
+        wait_for("it is stored", || async { told(&ask(&stand, query).send().await) == "HIT" }).await;
+        let before = asked_whether(&stand).await.len();
+        let again = ask(&stand, query).send().await;
+        assert_eq!((again.status.as_u16(), told(&again)), (200, "HIT"));
+        assert!(again.header("cache-status").contains("fwd-status=304"), "{:?}", again.headers);
+        assert_eq!(again.body, first.body);
+        // The client's own condition is about what the client has.
+        let condition = ask(&stand, query).header("if-none-match", "\"old\"").send().await;
+        assert_eq!((condition.status.as_u16(), &condition.body), (200, &first.body));
+        let condition = ask(&stand, query).header("if-none-match", "\"v1\"").send().await;
+        assert_eq!((condition.status.as_u16(), condition.body.len()), (304, 0));
+        assert_eq!(
+            asked_whether(&stand).await[before..],
+            [const { Some("\"v1\"") }; 3].map(|tag| tag.map(str::to_owned))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stale_answer_is_served_while_it_is_refreshed() {
+    for stand in stands(&[]) {
+        let query = "cc=max-age=1,stale-while-revalidate=600";
+        assert_eq!(ask(&stand, query).send().await.json()["n"], 1);
+        // The first one past its freshness is the one that starts the refresh.
+        let stale = Mutex::new(None);
+        wait_for("it is stale", || async {
+            let answer = ask(&stand, query).send().await;
+            let is_stale = told(&answer) == "STALE";
+            *stale.lock().expect("no panic before") = Some(answer);
+            is_stale
+        })
+        .await;
+        let stale = stale.into_inner().expect("no panic before").expect("an answer");
+        assert_eq!((stale.status.as_u16(), &stale.json()["n"]), (200, &json!(1)));
+        assert!(stale.header("age").parse::<u64>().is_ok_and(|age| age >= 1));
+        assert!(stale.header("cache-status").starts_with("acip; hit; ttl=-"), "{:?}", stale.headers);
+        wait_for("it is refreshed", || async { ask(&stand, query).send().await.json()["n"] != 1 }).await;
+        assert!(stand.reached("/_test/cache").await.len() >= 2);
+    }
+}
+
+#[tokio::test]
+async fn a_stale_answer_stands_in_for_an_error() {
+    for mut stand in stands(&[]) {
+        let covered = "cc=max-age=1,stale-if-error=600&fail_after=2&key=a";
+        let bare = "cc=max-age=1&fail_after=2&key=b";
+        let dead = "cc=max-age=1,stale-if-error=600&key=c";
+        for query in [covered, bare, dead] {
+            assert_eq!(ask(&stand, query).send().await.json()["n"], 1, "{query}");
+        }
+        wait_for("it is past its freshness", || async {
+            told(&ask(&stand, covered).send().await) == "STALE"
+        })
+        .await;
+        let answer = ask(&stand, covered).send().await;
+        assert_eq!((answer.status.as_u16(), told(&answer), &answer.json()["n"]), (200, "STALE", &json!(1)));
+        assert!(answer.header("cache-status").contains("fwd-status=500"), "{:?}", answer.headers);
+        wait_for("the other too", || async { ask(&stand, bare).send().await.status == 500 }).await;
+
+        stand.origin.kill();
+        wait_for("this one too", || async { told(&ask(&stand, dead).send().await) == "STALE" }).await;
+        let answer = ask(&stand, dead).send().await;
+        assert_eq!((answer.status.as_u16(), told(&answer), &answer.json()["n"]), (200, "STALE", &json!(1)));
+        let answer = ask(&stand, bare).send().await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (502, "BAD_GATEWAY"));
+    }
+}
+
+const LARGE: usize = 20 << 20;
+
+#[tokio::test]
+async fn a_body_that_broke_off_is_not_stored() {
+    let file =
+        "[[routes]]\npath = \"/_test/cut\"\ncache = { mode = \"per-credential\", ttl_seconds = 600 }\n";
+    let stand = Stand::with_file(
+        &[("RATE_LIMIT_ENABLED", "false"), ("CACHE_MAX_BODY_BYTES", "33554432")],
+        Some(file),
+    );
+    // The client leaves in the middle.
+    let query = format!("cc=max-age=600&size={LARGE}");
+    let mut left = ask(&stand, &query).stream().await.expect("a head");
+    assert!(left.body_mut().frame().await.is_some());
+    drop(left);
+    let whole = ask(&stand, &query).send().await;
+    assert_eq!(whole.json()["pad"].as_str().map(str::len), Some(LARGE));
+
+    // The origin cuts it off, with a length and without.
+    for query in ["after=100&length=1000", "after=100&chunked=true"] {
+        let path = format!("/_test/cut?{query}");
+        for _ in 0..2 {
+            let head = stand.get(&path).key(KEY).stream().await.expect("a head");
+            assert_eq!(head.headers()["x-gateway-cache"], "MISS", "{query}");
+            assert!(head.into_body().collect().await.is_err(), "{query}: a body that ends early is an error");
+        }
+    }
+}
