@@ -20,6 +20,12 @@ fn told(answer: &Answer) -> &str {
     answer.header("x-gateway-cache")
 }
 
+/// Waits until the answer is stored, without asking the origin: that happens after it has left.
+async fn is_stored(stand: &Stand, query: &str) {
+    let look = || ask(stand, query).header("cache-control", "only-if-cached").send();
+    wait_for("the answer is stored", || async { look().await.status != 504 }).await;
+}
+
 /// The `If-None-Match` of each request that reached the origin.
 async fn asked_whether(stand: &Stand) -> Vec<Option<String>> {
     let seen = stand.reached("/_test/cache").await;
@@ -36,32 +42,45 @@ async fn asked_whether(stand: &Stand) -> Vec<Option<String>> {
 #[tokio::test]
 async fn the_origin_is_asked_whether_an_answer_still_holds() {
     for stand in stands(&[]) {
-        let query = "cc=no-cache&etag=%22v1%22";
+        let query = "cc=max-age=600&etag=%22v1%22";
         let first = ask(&stand, query).send().await;
         assert_eq!(told(&first), "MISS");
-        wait_for("it is stored", || async { told(&ask(&stand, query).send().await) == "HIT" }).await;
-        let before = asked_whether(&stand).await.len();
-        let again = ask(&stand, query).send().await;
+        is_stored(&stand, query).await;
+        let check = || ask(&stand, query).header("cache-control", "no-cache");
+        let again = check().send().await;
         assert_eq!((again.status.as_u16(), told(&again)), (200, "HIT"));
-        assert!(again.header("cache-status").contains("fwd-status=304"), "{:?}", again.headers);
+        assert_eq!(again.header("cache-status"), "acip; fwd=request; fwd-status=304; stored");
         assert_eq!(again.body, first.body);
         // The client's own condition is about what the client has.
-        let condition = ask(&stand, query).header("if-none-match", "\"old\"").send().await;
+        let condition = check().header("if-none-match", "\"old\"").send().await;
         assert_eq!((condition.status.as_u16(), &condition.body), (200, &first.body));
-        let condition = ask(&stand, query).header("if-none-match", "\"v1\"").send().await;
+        let condition = check().header("if-none-match", "\"v1\"").send().await;
         assert_eq!((condition.status.as_u16(), condition.body.len()), (304, 0));
+        let asked = asked_whether(&stand).await;
         assert_eq!(
-            asked_whether(&stand).await[before..],
-            [const { Some("\"v1\"") }; 3].map(|tag| tag.map(str::to_owned))
+            asked,
+            [None, Some("\"v1\""), Some("\"v1\""), Some("\"v1\"")].map(|tag| tag.map(str::to_owned))
         );
+
+        // What the origin wants checked is never served without asking it; what is past its freshness neither.
+        for query in ["cc=no-cache&etag=%22v2%22", "cc=max-age=1&etag=%22v2%22"] {
+            ask(&stand, query).send().await;
+            wait_for("the origin says that it holds", || async {
+                let answer = ask(&stand, query).send().await;
+                answer.header("cache-status").contains("fwd=stale; fwd-status=304") && told(&answer) == "HIT"
+            })
+            .await;
+            assert_eq!(asked_whether(&stand).await.last(), Some(&Some("\"v2\"".to_owned())), "{query}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_stale_answer_is_served_while_it_is_refreshed() {
     for stand in stands(&[]) {
-        let query = "cc=max-age=1,stale-while-revalidate=600";
+        let query = "cc=max-age=2,stale-while-revalidate=600";
         assert_eq!(ask(&stand, query).send().await.json()["n"], 1);
+        is_stored(&stand, query).await;
         // The first one past its freshness is the one that starts the refresh.
         let stale = Mutex::new(None);
         wait_for("it is stale", || async {
@@ -83,11 +102,12 @@ async fn a_stale_answer_is_served_while_it_is_refreshed() {
 #[tokio::test]
 async fn a_stale_answer_stands_in_for_an_error() {
     for mut stand in stands(&[]) {
-        let covered = "cc=max-age=1,stale-if-error=600&fail_after=2&key=a";
-        let bare = "cc=max-age=1&fail_after=2&key=b";
-        let dead = "cc=max-age=1,stale-if-error=600&key=c";
+        let covered = "cc=max-age=2,stale-if-error=600&fail_after=2&key=a";
+        let bare = "cc=max-age=2&fail_after=2&key=b";
+        let dead = "cc=max-age=2,stale-if-error=600&key=c";
         for query in [covered, bare, dead] {
             assert_eq!(ask(&stand, query).send().await.json()["n"], 1, "{query}");
+            is_stored(&stand, query).await;
         }
         wait_for("it is past its freshness", || async {
             told(&ask(&stand, covered).send().await) == "STALE"
