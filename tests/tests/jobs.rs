@@ -35,12 +35,12 @@ fn statuses(answers: &[Answer]) -> Vec<u16> {
     answers.iter().map(|answer| answer.status.as_u16()).collect()
 }
 
+/// The finished job as it is served from the cache.
 async fn completed(stand: &Stand, key: &str, id: &str) -> Answer {
-    wait_for("the job is done", || async {
-        stand.get(&path(id)).key(key).send().await.json()["status"] == "completed"
-    })
-    .await;
-    stand.get(&path(id)).key(key).send().await
+    let read = || stand.get(&path(id)).key(key).send();
+    wait_for("the job is done and stored", || async { read().await.header("x-gateway-cache") == "HIT" })
+        .await;
+    read().await
 }
 
 #[tokio::test]
@@ -139,4 +139,16 @@ async fn what_the_origin_says_of_jobs_passes_as_it_is() {
         assert_eq!(answer.status, status, "{}", answer.text());
         assert!(answer.text().contains(text), "{}", answer.text());
     }
+}
+
+#[tokio::test]
+async fn a_failure_of_the_origin_does_not_fail_the_next_request() {
+    let stand = Stand::start(&[("GATEWAY_THREADS", "1"), ("RATE_LIMIT_ENABLED", "false")]);
+    // After the one the backend closes the connection, without having said so; the other must not be sent twice.
+    for n in 0..30 {
+        assert_eq!(stand.get("/api/v1/jobs/malformed").key(KEY).send().await.status, 500);
+        let answer = stand.post("/api/v1/jobs", &job("x")).key(KEY).send().await;
+        assert_eq!(answer.status, 200, "{n}: {}", answer.text());
+    }
+    assert_eq!(stand.reached("/api/v1/jobs").await.len(), 30);
 }

@@ -35,6 +35,8 @@ pub(super) struct Origin {
 pub(super) struct Lease {
     sender: http1::SendRequest<Upload<Incoming>>,
     task: Closing,
+    /// Whether this response is the last one over it.
+    spent: bool,
 }
 
 /// Ends the connection's task when dropped.
@@ -179,7 +181,7 @@ impl Origin {
         let task = tokio::task::spawn_local(async move {
             let _ = connection.with_upgrades().await;
         });
-        let lease = Lease { sender, task: Closing(Some(task.abort_handle())) };
+        let lease = Lease { sender, task: Closing(Some(task.abort_handle())), spent: false };
         Ok(Path::Http1 { lease, reused: false })
     }
 
@@ -204,7 +206,7 @@ impl Origin {
 
     pub(super) fn give_back(&self, lease: Lease) {
         let mut idle = self.idle.borrow_mut();
-        if !lease.sender.is_closed() && idle.len() < MAX_IDLE {
+        if !lease.spent && !lease.sender.is_closed() && idle.len() < MAX_IDLE {
             idle.push((lease, Instant::now()));
         }
     }
@@ -237,6 +239,9 @@ impl Origin {
             lease.task.0 = None;
             return response.map(|incoming| OriginBody::new(incoming, None));
         }
+        // After an exception uvicorn answers 500, writes its log, and only then closes, without having said so: a POST
+        // sent meanwhile would be lost and could not be repeated.
+        lease.spent = response.status() == http::StatusCode::INTERNAL_SERVER_ERROR;
         response.map(|incoming| OriginBody::new(incoming, Some((self, lease))))
     }
 }
