@@ -21,9 +21,21 @@ pub(crate) fn command(program: &str, arguments: &[&str]) -> Result<Command, Erro
     Ok(command)
 }
 
-/// Cargo, as this was started by.
+/// Cargo, as this was started by, without what it told about xtask: build scripts that look at it would run again
+/// with each change between `cargo` and `cargo xtask`.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<Command, Error> {
-    command(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()), arguments)
+    let mut command = command(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()), arguments)?;
+    for (name, _) in std::env::vars_os() {
+        let about_xtask = name.to_str().is_some_and(|name| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
+                .iter()
+                .any(|it| name.starts_with(it))
+        });
+        if about_xtask {
+            command.env_remove(name);
+        }
+    }
+    Ok(command)
 }
 
 /// Runs a command that must succeed; its output goes where ours goes.
