@@ -194,3 +194,16 @@ async fn a_refresh_kills_the_old_token_everywhere_at_once() {
     assert_eq!(http.post(&worker.path("refresh-token"), &body).send().await.status, 401);
     assert_eq!(worker.beat(&http, &fresh).send().await.status, 200);
 }
+
+#[tokio::test]
+async fn a_worker_may_be_looked_at_with_a_key() {
+    let stand = Stand::start(&[]);
+    let http = stand.http();
+    let worker = Worker::register(&http, "us-west").await;
+    let path = format!("/api/v1/workers/{}", worker.id);
+    for (call, status) in
+        [(http.get(&path).key(KEY), 200), (http.get(&path), 401), (http.get(&path).token(&worker.token), 403)]
+    {
+        assert_eq!(call.send().await.status, status);
+    }
+}
