@@ -1,10 +1,11 @@
-//! Signals: drain, end, reload.
+//! Signals: drain, end, reload. What a reload cannot change is listed in [`needs_restart`].
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
+use acip_core::config::{Document, Secret};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::sleep,
@@ -19,6 +20,8 @@ use crate::{
 pub struct Signals {
     /// The process.
     pub process: Arc<Process>,
+    /// The document that the process started with.
+    pub started: Arc<Document>,
     /// Reads the document anew.
     pub reload: Reload,
     /// Time for what is under way.
@@ -58,20 +61,52 @@ impl Signals {
 
     fn reload(&self) {
         let errors = match (self.reload)() {
-            Ok(document) => match Live::compile(document) {
-                Ok(live) => {
-                    self.process.live.store(Arc::new(live));
-                    tracing::info!("configuration reloaded");
-                    return;
+            Ok(document) => {
+                let waiting = needs_restart(&self.started, &document);
+                match Live::compile(document) {
+                    Ok(live) => {
+                        self.process.live.store(Arc::new(live));
+                        tracing::info!("configuration reloaded");
+                        if !waiting.is_empty() {
+                            let settings = waiting.join(", ");
+                            tracing::warn!(settings, "these settings changed and count only after a restart");
+                        }
+                        return;
+                    }
+                    Err(error) => vec![error.to_string()],
                 }
-                Err(error) => vec![error.to_string()],
-            },
+            }
             Err(errors) => errors,
         };
         for error in errors {
             tracing::error!(error, "the new configuration is bad; the old one stays");
         }
     }
+}
+
+/// Variables whose settings differ, and that are read only when the process starts.
+fn needs_restart(started: &Document, new: &Document) -> Vec<&'static str> {
+    let secret = |secret: &Option<Secret>| secret.as_ref().map(|it| it.expose_secret().to_owned());
+    let (server, store, log) = (&started.server, &started.store, &started.log);
+    [
+        ("GATEWAY_HOST", server.host == new.server.host),
+        ("GATEWAY_PORT", server.port == new.server.port),
+        ("GATEWAY_THREADS", server.threads == new.server.threads),
+        ("TLS_CERT", server.tls_cert == new.server.tls_cert),
+        ("TLS_KEY", server.tls_key == new.server.tls_key),
+        ("SHUTDOWN_GRACE_MS", server.shutdown_grace_ms == new.server.shutdown_grace_ms),
+        ("MAX_CONNECTIONS", server.max_connections == new.server.max_connections),
+        ("REDIS_URL", secret(&store.url) == secret(&new.store.url)),
+        ("REDIS_PASSWORD", secret(&store.password) == secret(&new.store.password)),
+        ("REDIS_DB", store.db == new.store.db),
+        ("REDIS_TIMEOUT", store.timeout_ms == new.store.timeout_ms),
+        ("CACHE_MAX_SIZE", started.cache.max_entries == new.cache.max_entries),
+        ("LOG_LEVEL", log.level == new.log.level),
+        ("LOG_FORMAT", log.format == new.log.format),
+    ]
+    .into_iter()
+    .filter_map(|(name, same)| (!same).then_some(name))
+    .collect()
 }
 
 async fn ending(terminate: &mut Signal, interrupt: &mut Signal) {

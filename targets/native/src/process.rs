@@ -23,7 +23,7 @@ use acip_core::{
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 
-use crate::{access::AccessLog, server::StartError, store::StoreClient, upstream::Pool, wire::Watch};
+use crate::{access::AccessLog, server::StartError, store::StoreClient, upstream::{Complaints, Pool}, wire::Watch};
 
 /// Shared by all threads.
 pub struct Process {
@@ -39,6 +39,8 @@ pub struct Process {
     pub store_up: AtomicBool,
     /// Each thread's counters.
     pub metrics: Mutex<Vec<Arc<Mutex<Metrics>>>>,
+    /// What has been said of origins.
+    pub complaints: Arc<Complaints>,
     /// Where access records go, if anywhere.
     pub access: Option<AccessLog>,
     /// Where the process is in its life.
@@ -124,6 +126,7 @@ impl Process {
         Ok(Self {
             access: AccessLog::start(&document.log)?,
             metrics: Mutex::default(),
+            complaints: Arc::default(),
             live: ArcSwap::from_pointee(Live::compile(document)?),
             memory: Arc::new(Mutex::new(memory)),
             store_round_trips: AtomicU64::new(0),

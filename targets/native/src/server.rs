@@ -10,12 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use acip_core::{config::Document, gateway::CompileError};
+use acip_core::{Gateway, config::Document, gateway::CompileError};
 
 use crate::{
     control, listener,
     process::{Live, Phase, Process},
-    store::AddressError,
+    store::{AddressError, StoreClient},
     thread,
     tls::{self, TlsError},
 };
@@ -30,7 +30,7 @@ pub enum StartError {
     #[error(transparent)]
     Compile(#[from] CompileError),
     /// The store's address.
-    #[error(transparent)]
+    #[error("REDIS_URL: {0}")]
     Store(#[from] AddressError),
     /// TLS.
     #[error(transparent)]
@@ -56,15 +56,31 @@ pub struct Server {
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
+/// All that keeps a document from being served, though it reads well: plugins and routes, the store's address, the
+/// files of TLS. Connects to nothing.
+#[must_use]
+pub fn obstacles(document: &Document) -> Vec<StartError> {
+    let compiled = Gateway::compile(document.clone()).err().map(StartError::from);
+    let store = StoreClient::check(&document.store).err().map(StartError::from);
+    let tls = tls::acceptor(&document.server).err().map(StartError::from);
+    [compiled, store, tls].into_iter().flatten().collect()
+}
+
 /// Serves until a signal ends it: SIGTERM or SIGINT drain, a second one ends now, SIGHUP reloads. `started` is told
 /// where it listens.
 ///
 /// # Errors
 /// See [`StartError`].
 pub fn run(document: Document, reload: Reload, started: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
+    let first = Arc::new(document.clone());
     let server = Server::start(document)?;
     started(server.address);
-    let signals = control::Signals { process: Arc::clone(&server.process), reload, grace: server.grace };
+    let signals = control::Signals {
+        process: Arc::clone(&server.process),
+        started: first,
+        reload,
+        grace: server.grace,
+    };
     let watcher = std::thread::Builder::new().name("signals".into()).spawn(move || signals.watch())?;
     drop(watcher);
     server.wait();

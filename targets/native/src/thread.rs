@@ -53,11 +53,12 @@ pub fn run(
         // The first requests should not find the store down only because they came early.
         let _ = timeout(STORE_SETTLES, store.settled()).await;
         let metrics = Arc::default();
+        let complaints = Arc::clone(&process.complaints);
         lock(&process.metrics).push(Arc::clone(&metrics));
         let thread = Rc::new(Thread {
             metrics,
             process,
-            pool: Rc::new(Pool::default()),
+            pool: Rc::new(Pool::new(complaints)),
             store,
             counted_round_trips: Cell::new(0),
             watches: RefCell::new(BTreeMap::new()),

@@ -10,7 +10,8 @@ use tokio::io::copy_bidirectional;
 
 /// Joins the two upgrades that stand in these extensions.
 ///
-/// There is no idle limit: WebSocket peers have their own pings, and a dead connection is the kernel's keep-alive to find.
+/// There is no idle limit: WebSocket peers have their own pings, and a dead one is found by the kernel's
+/// keep-alive ([`keep_alive`](crate::listener::keep_alive)), which both sockets have.
 /// `settle` bounds the wait for both upgrades to happen at all.
 pub async fn join(mut client: Extensions, mut origin: Extensions, settle: Duration) -> Tunnelled {
     let (Some(client), Some(origin)) = (client.remove::<OnUpgrade>(), origin.remove::<OnUpgrade>()) else {

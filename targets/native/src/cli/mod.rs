@@ -84,22 +84,27 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(source),
         Command::Demo => demonstrate(&source),
-        Command::Check => {
-            let document = source.read()?;
-            acip_core::Gateway::compile(document.clone())
-                .map_err(|error| Failure::Configuration(error.to_string()))?;
-            print!("{}", document.to_toml_masked());
-            Ok(())
-        }
+        Command::Check => check(&source.read()?),
         Command::Keys(command) => keys::run(command, &source.read()?),
         Command::Token(TokenCommand::Hash) => hash_token(&source.read()?),
     }
 }
 
+fn check(document: &Document) -> Result<(), Failure> {
+    let obstacles: Vec<String> = server::obstacles(document).iter().map(ToString::to_string).collect();
+    if !obstacles.is_empty() {
+        return Err(Failure::Configuration(obstacles.join("\n")));
+    }
+    print!("{}", document.to_toml_masked());
+    Ok(())
+}
+
 fn serve(source: load::Source) -> Result<(), Failure> {
     let document = source.read()?;
     logs::init(&document.log);
-    let reload = move || source.read().map_err(|error| vec![error.to_string()]);
+    // Errors come one a line.
+    let reload =
+        move || source.read().map_err(|error| error.to_string().lines().map(str::to_owned).collect());
     ended(server::run(document, Box::new(reload), |_| {}))
 }
 
@@ -113,7 +118,11 @@ fn demonstrate(source: &load::Source) -> Result<(), Failure> {
 }
 
 fn ended(result: Result<(), server::StartError>) -> Result<(), Failure> {
-    result.map_err(|error| Failure::Runtime(error.to_string()))
+    use server::StartError::{Compile, Listen, Store, Thread, Tls};
+    result.map_err(|error| match error {
+        Compile(_) | Store(_) | Tls(_) => Failure::Configuration(error.to_string()),
+        Listen { .. } | Thread(_) => Failure::Runtime(error.to_string()),
+    })
 }
 
 /// Reads one token. A line break at the end is the terminal's, not the token's.

@@ -38,6 +38,16 @@ pub enum StoreClient {
 }
 
 impl StoreClient {
+    /// Whether these settings can be meant; connects to nothing.
+    ///
+    /// # Errors
+    /// As [`StoreClient::open`].
+    pub fn check(settings: &StoreSettings) -> Result<(), AddressError> {
+        let password = settings.password.as_ref().map(Secret::expose_secret);
+        let Some(url) = &settings.url else { return Ok(()) };
+        Address::parse(url.expose_secret(), password, settings.db).map(|_| ())
+    }
+
     /// Begins to connect, in the background; without a URL, uses `memory`. Call it within a `LocalSet`.
     ///
     /// # Errors

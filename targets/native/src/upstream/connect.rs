@@ -8,6 +8,7 @@ use std::{
 };
 
 use rustls::pki_types::ServerName;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, lookup_host},
@@ -16,6 +17,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::tls;
+use crate::listener::keep_alive;
 
 /// A connected transport.
 #[derive(Debug)]
@@ -49,6 +51,7 @@ impl Connector {
             match timeout(CONNECT, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true)?;
+                    keep_alive(&SockRef::from(&stream))?;
                     return self.secure(stream).await;
                 }
                 Ok(Err(error)) => last = error,

@@ -1,7 +1,7 @@
 //! Connections to origins, kept open between requests. One pool per thread: nothing is locked, and a connection is
 //! always used where it lives.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use acip_core::OriginFailure;
 use acip_shell::{Failure, OriginRequest, Upload};
@@ -13,12 +13,13 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{task::AbortHandle, time::Instant};
 
-use super::{body::OriginBody, connect::Connector};
+use super::{body::OriginBody, complaints::Complaints, connect::Connector};
 use crate::rt::Local;
 
 /// All origins of a thread.
 #[derive(Default)]
 pub struct Pool {
+    complaints: Arc<Complaints>,
     origins: RefCell<Vec<Rc<Origin>>>,
 }
 
@@ -57,6 +58,11 @@ enum Path {
 }
 
 impl Pool {
+    /// Without connections yet; what it says of origins it says through `complaints`.
+    pub fn new(complaints: Arc<Complaints>) -> Self {
+        Self { complaints, origins: RefCell::default() }
+    }
+
     /// Sends a request and waits for the response's head.
     ///
     /// A connection that turns out to be dead before the request was sent is replaced by a fresh one. One that dies after
@@ -78,7 +84,7 @@ impl Pool {
             let Some(upload) = body.take() else { return Err(unreachable) };
             let again = upload.again();
             match origin.path(fresh).await.map_err(|error| {
-                tracing::debug!(origin = origin.authority, %error, "cannot connect");
+                self.complaints.complain(&origin.authority, "cannot connect", &error);
                 unreachable
             })? {
                 Path::Http1 { mut lease, reused } => {
@@ -94,7 +100,7 @@ impl Pool {
                                 fresh = true;
                                 continue;
                             }
-                            tracing::debug!(origin = origin.authority, error = %error.error(), "no response");
+                            self.complaints.complain(&origin.authority, "no response", error.error());
                             return Err(Failure { kind: OriginFailure::Broken, sent: !unsent });
                         }
                     }
@@ -105,6 +111,7 @@ impl Pool {
                         Ok(response) => Ok(response.map(|incoming| OriginBody::new(incoming, None))),
                         Err(mut error) => {
                             let unsent = error.take_message().is_some();
+                            self.complaints.complain(&origin.authority, "no response", error.error());
                             Err(Failure { kind: OriginFailure::Broken, sent: !unsent })
                         }
                     };
