@@ -26,8 +26,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="origin")
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--instance", default="origin", help="the value of `X-Origin`")
+    parser.add_argument("--cert", help="a PEM chain: speak TLS")
+    parser.add_argument("--cert-key", help="its key")
     options = parser.parse_args()
-    listener = socket.socket()
+    # asyncio switches Nagle's algorithm off only where the protocol is named.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", options.port))
     config = uvicorn.Config(
@@ -39,6 +42,8 @@ def main() -> None:
         backlog=1024,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
+        ssl_certfile=options.cert,
+        ssl_keyfile=options.cert_key,
     )
     server = Server(config)
     server.address = listener.getsockname()

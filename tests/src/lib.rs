@@ -1,6 +1,7 @@
 //! Harness for the end-to-end tests: real processes on free ports of loopback, each ended by its handle.
 //! Start at [`Gateway`], [`Origin`], [`Redis`], [`RedisProxy`]; requests are made with [`Http`].
 
+mod cli;
 mod gateway;
 mod http;
 mod origin;
@@ -15,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use cli::{Cli, Ended};
 pub use gateway::{Gateway, gateway_binary};
 pub use http::{Answer, Call, Http, raw};
 pub use origin::Origin;

@@ -1,6 +1,9 @@
 //! The real FastAPI application of `tests/origin`.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 
@@ -20,9 +23,20 @@ impl Origin {
 
     /// Starts one on a port (0: a free one), with environment variables of its own.
     pub fn with(port: u16, environment: &[(&str, &str)]) -> Self {
+        Self::launch(port, environment, &[])
+    }
+
+    /// Starts one that speaks TLS with this chain and key. Its own [`Origin::http`] does not reach it.
+    pub fn tls(chain: &Path, key: &Path) -> Self {
+        let (chain, key) = (chain.display().to_string(), key.display().to_string());
+        Self::launch(0, &[], &["--cert", &chain, "--cert-key", &key])
+    }
+
+    fn launch(port: u16, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
         let mut command = Command::new(python());
         command
             .args(["-m", "origin", "--port", &port.to_string()])
+            .args(arguments)
             .current_dir(root().join("tests"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .envs(environment.iter().copied());

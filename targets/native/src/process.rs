@@ -23,7 +23,13 @@ use acip_core::{
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 
-use crate::{access::AccessLog, server::StartError, store::StoreClient, upstream::{Complaints, Pool}, wire::Watch};
+use crate::{
+    access::AccessLog,
+    server::StartError,
+    store::StoreClient,
+    upstream::{Complaints, Pool},
+    wire::Watch,
+};
 
 /// Shared by all threads.
 pub struct Process {

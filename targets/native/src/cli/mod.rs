@@ -7,7 +7,10 @@ mod store;
 
 use std::{io::Read as _, path::PathBuf, process::ExitCode};
 
-use acip_core::{config::Document, plugins::auth::stored_form};
+use acip_core::{
+    config::{Document, scalars},
+    plugins::auth::stored_form,
+};
 use clap::{Parser, Subcommand};
 
 use acip_gateway::{logs, server};
@@ -37,7 +40,7 @@ enum Command {
     Serve,
     /// Run gateway, embedded store and a simulated backend with two GPU workers, to try it out
     Demo,
-    /// Validate the configuration and print what is in effect, secrets masked
+    /// Validate the configuration and print what is in effect, as a file, secrets masked
     Check,
     /// Manage API keys in Redis
     #[command(subcommand)]
@@ -95,8 +98,28 @@ fn check(document: &Document) -> Result<(), Failure> {
     if !obstacles.is_empty() {
         return Err(Failure::Configuration(obstacles.join("\n")));
     }
-    print!("{}", document.to_toml_masked());
+    print!("{}", without_masks(&document.to_toml_masked()));
     Ok(())
+}
+
+/// Makes comments of the lines whose secret is masked: somebody may keep the output as a file, and a mask that is read
+/// back as a key would open the door to whoever presents it.
+fn without_masks(toml: &str) -> String {
+    let mut section = "";
+    let mut text = String::with_capacity(toml.len());
+    for line in toml.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name;
+        }
+        let key = line.split_once(" = ").map(|(key, _)| format!("{section}.{key}"));
+        let secret = scalars().any(|setting| setting.secret && Some(setting.key) == key.as_deref());
+        if secret && line.contains("***") {
+            text.push_str("# ");
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
 }
 
 fn serve(source: load::Source) -> Result<(), Failure> {
