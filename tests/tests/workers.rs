@@ -82,6 +82,19 @@ async fn the_list_shows_a_worker_at_once_and_nothing_invented() {
 }
 
 #[tokio::test]
+async fn whoever_was_told_that_it_is_online_finds_itself_so() {
+    let stand = Stand::start(&[("RATE_LIMIT_ENABLED", "false")]);
+    let http = stand.http();
+    let worker = Worker::register(&http, "us-west").await;
+    for n in 0..200 {
+        let status = if n % 2 == 0 { "busy" } else { "online" };
+        let call = http.post(&worker.path("heartbeat"), &json!({"status": status})).token(&worker.token);
+        assert_eq!(call.send().await.status, 200);
+        assert_eq!(list(&http, "").await.json()["workers"][0]["status"], status, "after {n} heartbeats");
+    }
+}
+
+#[tokio::test]
 async fn the_list_is_filtered_and_has_the_backends_shape_where_wanted() {
     let stand = Stand::start(&[]);
     let http = stand.http();

@@ -58,8 +58,10 @@ pub(super) fn watch(
         if !draft.head.status.is_success() {
             return;
         }
-        if id.is_none() && json::is_readable(&draft.head.headers) {
+        if json::is_readable(&draft.head.headers) {
+            // Who is told that it is online looks for itself in the list next.
             flow.outgoing.capture_response = flow.outgoing.capture_response.max(json::CAPTURE_BYTES);
+            flow.outgoing.hold_until_written = true;
         }
         flow.on_finish(Box::new(move |flow, outcome| {
             let answer = || json::id(&json::object(outcome.response_body.as_ref())?, "worker_id");
