@@ -47,6 +47,11 @@ async fn what_is_under_way_finishes() {
         let rest = running.collect().await.expect("a clean end").to_bytes();
         assert!(rest.ends_with(b"data: [DONE]\n\n"), "{rest:?}");
         assert_eq!(gateway.wait(), Some(0), "{signal}");
+        // The last lines are not lost.
+        wait_until("an access line of each request", || {
+            let log = gateway.log();
+            log.matches("\"path\":\"/_test/slow\"").count() == 20 && log.contains("\"path\":\"/_test/sse\"")
+        });
         assert!(gateway.log().contains("\"message\":\"stopped\""), "{}", gateway.log());
     }
 }

@@ -9,6 +9,7 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
+    time::Duration,
 };
 
 use acip_core::{
@@ -19,9 +20,16 @@ use acip_core::{
 
 /// The writer's end of the queue; shared by all threads.
 pub struct AccessLog {
-    lines: SyncSender<String>,
+    entries: SyncSender<Entry>,
     dropped: Arc<AtomicU64>,
     pretty: bool,
+}
+
+/// What the writer is told.
+enum Entry {
+    Line(String),
+    /// Answers once all before it is written.
+    Flush(SyncSender<()>),
 }
 
 impl AccessLog {
@@ -37,11 +45,11 @@ impl AccessLog {
             Some(format) => format == LogFormat::Pretty,
             None => io::stdout().is_terminal(),
         };
-        let (lines, queue) = sync_channel(MAX_QUEUED);
+        let (entries, queue) = sync_channel(MAX_QUEUED);
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&dropped);
         thread::Builder::new().name("access-log".into()).spawn(move || write(&queue, &counter))?;
-        Ok(Some(Self { lines, dropped, pretty }))
+        Ok(Some(Self { entries, dropped, pretty }))
     }
 
     /// Queues a request's line.
@@ -52,26 +60,42 @@ impl AccessLog {
             access::json_line(record, document)
         };
         line.push('\n');
-        if self.lines.try_send(line).is_err() {
+        if self.entries.try_send(Entry::Line(line)).is_err() {
             self.dropped.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Waits until what was queued is written, but no longer than `limit`: the reader may be gone. Blocks.
+    pub fn flush(&self, limit: Duration) {
+        let (done, written) = sync_channel(1);
+        if self.entries.try_send(Entry::Flush(done)).is_ok() {
+            let _ = written.recv_timeout(limit);
         }
     }
 }
 
 /// Writes until the process ends. Lines that wait are written together.
-fn write(queue: &Receiver<String>, dropped: &AtomicU64) {
+fn write(queue: &Receiver<Entry>, dropped: &AtomicU64) {
     let mut batch = String::new();
-    while let Ok(line) = queue.recv() {
-        batch.push_str(&line);
-        while let Ok(line) = queue.try_recv() {
-            batch.push_str(&line);
-            if batch.len() > MAX_BATCH_BYTES {
-                break;
+    while let Ok(first) = queue.recv() {
+        let mut flushed = None;
+        let mut next = Some(first);
+        while let Some(entry) = next {
+            match entry {
+                Entry::Line(line) => batch.push_str(&line),
+                Entry::Flush(done) => {
+                    flushed = Some(done);
+                    break;
+                }
             }
+            next = if batch.len() > MAX_BATCH_BYTES { None } else { queue.try_recv().ok() };
         }
         // Nobody to read it is no reason to end.
         let _ = io::stdout().lock().write_all(batch.as_bytes());
         batch.clear();
+        if let Some(done) = flushed {
+            let _ = done.try_send(());
+        }
         let lost = dropped.swap(0, Relaxed);
         if lost > 0 {
             tracing::warn!(lost, "access records were dropped: standard output is read too slowly");

@@ -172,5 +172,11 @@ impl Server {
                 Err(_) => tracing::error!("a thread panicked"),
             }
         }
+        if let Some(access) = &self.process.access {
+            access.flush(FLUSH);
+        }
     }
 }
+
+/// For the last access lines to be written.
+const FLUSH: Duration = Duration::from_secs(1);
