@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import socket
 
 import uvicorn
@@ -25,7 +26,8 @@ def main() -> None:
     """Reads the arguments and serves."""
     parser = argparse.ArgumentParser(prog="origin")
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--instance", default="origin", help="the value of `X-Origin`")
+    instance = os.environ.get("ORIGIN_INSTANCE", "origin")
+    parser.add_argument("--instance", default=instance, help="the value of `X-Origin`")
     parser.add_argument("--cert", help="a PEM chain: speak TLS")
     parser.add_argument("--cert-key", help="its key")
     options = parser.parse_args()
