@@ -1,6 +1,7 @@
 //! One run of the binary from the command line, to its end.
 
 use std::{
+    fs::File,
     io::{Read, Write as _},
     process::{Child, Command, Stdio},
     thread::{self, JoinHandle},
@@ -15,6 +16,7 @@ pub struct Cli {
     command: Command,
     folder: TempDir,
     stdin: String,
+    stdout: Option<File>,
 }
 
 /// How it ended.
@@ -34,7 +36,7 @@ impl Cli {
         let folder = TempDir::new().expect("a folder");
         let mut command = Command::new(gateway_binary());
         command.args(arguments).env_clear().current_dir(&folder);
-        Self { command, folder, stdin: String::new() }
+        Self { command, folder, stdin: String::new(), stdout: None }
     }
 
     /// Sets variables.
@@ -58,14 +60,22 @@ impl Cli {
         self
     }
 
+    /// Writes its standard output to this file instead.
+    #[must_use]
+    pub fn stdout_to(mut self, path: &str) -> Self {
+        self.stdout = Some(File::create(path).expect("opens"));
+        self
+    }
+
     /// Runs it to its end; one that does not end is ended, and the test fails.
     pub fn run(mut self) -> Ended {
-        let piped = self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let stdout = self.stdout.map_or_else(Stdio::piped, Stdio::from);
+        let piped = self.command.stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::piped());
         let mut running = Running(piped.spawn().expect("the binary starts; `cargo xtask test` builds it"));
         let child = &mut running.0;
         // A command that ends without reading closes the pipe.
         let _ = child.stdin.take().expect("piped").write_all(self.stdin.as_bytes());
-        let stdout = collect(child.stdout.take().expect("piped"));
+        let stdout = child.stdout.take().map(collect);
         let stderr = collect(child.stderr.take().expect("piped"));
         let mut status = None;
         wait_until("the command's end", || {
@@ -74,7 +84,7 @@ impl Cli {
         });
         Ended {
             code: status.and_then(|status| status.code()),
-            stdout: stdout.join().expect("text"),
+            stdout: stdout.map(|it| it.join().expect("text")).unwrap_or_default(),
             stderr: stderr.join().expect("text"),
         }
     }

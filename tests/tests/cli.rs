@@ -245,3 +245,12 @@ fn tokens_are_hashed_as_the_backend_does() {
     };
     assert_ne!(salted("one"), salted("two"));
 }
+
+#[test]
+fn what_nobody_could_read_is_a_failure() {
+    for arguments in [&["check"][..], &["token", "hash"]] {
+        let ended = Cli::new(arguments).stdin("token").stdout_to("/dev/full").run();
+        assert_eq!(ended.code, Some(1), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains("cannot write to standard output"), "{arguments:?}: {ended:?}");
+    }
+}

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
-    Failure,
+    Failure, say,
     store::{KeyStore, Stored},
 };
 
@@ -91,22 +91,17 @@ async fn execute(command: Command, document: &Document) -> Result<(), Failure> {
     match command {
         Command::Create(create) => self::create(&store, document, create).await,
         Command::List { json } => list(&store, json).await,
-        Command::Show { id } => {
-            print_json(&store.find(&id).await?.record.to_json());
-            Ok(())
-        }
+        Command::Show { id } => print_json(&store.find(&id).await?.record.to_json()),
         Command::Rotate { id, grace_seconds } => rotate(&store, document, &id, grace_seconds).await,
         Command::Disable { id } => {
             let Stored { key, mut record } = store.find(&id).await?;
             record.enabled = false;
             store.write(&key, &record).await?;
-            println!("disabled `{id}`");
-            Ok(())
+            say(&format!("disabled `{id}`\n"))
         }
         Command::Revoke { id } => {
             store.remove(&store.find(&id).await?.key).await?;
-            println!("revoked `{id}`");
-            Ok(())
+            say(&format!("revoked `{id}`\n"))
         }
     }
 }
@@ -140,8 +135,7 @@ async fn issue(store: &KeyStore, document: &Document, mut record: KeyRecord) -> 
     if let Some(object) = shown.as_object_mut() {
         object.insert("key".into(), json!(fresh.key.expose_secret()));
     }
-    print_json(&shown);
-    Ok(())
+    print_json(&shown)
 }
 
 async fn rotate(store: &KeyStore, document: &Document, id: &str, grace_seconds: u64) -> Result<(), Failure> {
@@ -158,23 +152,23 @@ async fn rotate(store: &KeyStore, document: &Document, id: &str, grace_seconds: 
 async fn list(store: &KeyStore, as_json: bool) -> Result<(), Failure> {
     let records = store.list().await?;
     if as_json {
-        print_json(&records.iter().map(|stored| stored.record.to_json()).collect());
-        return Ok(());
+        return print_json(&records.iter().map(|stored| stored.record.to_json()).collect());
     }
-    println!("{:<21} {:<12} {:<8} {:<20} {:<20} EXPIRES", "ID", "PREFIX", "STATE", "NAME", "TENANT");
+    let mut table =
+        format!("{:<21} {:<12} {:<8} {:<20} {:<20} EXPIRES\n", "ID", "PREFIX", "STATE", "NAME", "TENANT");
     for Stored { record, .. } in records {
         let state = if record.enabled { "enabled" } else { "disabled" };
         let expires = record.expires_at.and_then(acip_core::keys::iso8601).unwrap_or_else(|| "never".into());
-        println!(
-            "{:<21} {:<12} {state:<8} {:<20} {:<20} {expires}",
+        table.push_str(&format!(
+            "{:<21} {:<12} {state:<8} {:<20} {:<20} {expires}\n",
             record.id, record.prefix, record.name, record.tenant
-        );
+        ));
     }
-    Ok(())
+    say(&table)
 }
 
-fn print_json(value: &serde_json::Value) {
-    println!("{value:#}");
+fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    say(&format!("{value:#}\n"))
 }
 
 fn parse_limit(text: &str) -> Result<KeyLimit, String> {

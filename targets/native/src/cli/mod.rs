@@ -5,7 +5,11 @@ mod keys;
 mod load;
 mod store;
 
-use std::{io::Read as _, path::PathBuf, process::ExitCode};
+use std::{
+    io::{Read as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use acip_core::{
     config::{Document, scalars},
@@ -98,8 +102,7 @@ fn check(document: &Document) -> Result<(), Failure> {
     if !obstacles.is_empty() {
         return Err(Failure::Configuration(obstacles.join("\n")));
     }
-    print!("{}", without_masks(&document.to_toml_masked()));
-    Ok(())
+    say(&without_masks(&document.to_toml_masked()))
 }
 
 /// Makes comments of the lines whose secret is masked: somebody may keep the output as a file, and a mask that is read
@@ -160,8 +163,14 @@ fn hash_token(document: &Document) -> Result<(), Failure> {
     if token.is_empty() {
         return Err(Failure::Configuration("no token on standard input; pipe it in".into()));
     }
-    println!("{}", stored_form(&document.auth.token_salt, token));
-    Ok(())
+    say(&format!("{}\n", stored_form(&document.auth.token_salt, token)))
+}
+
+/// Writes to standard output. It may be a full disk or a closed pipe: a key that nobody saw is a failure.
+fn say(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|error| Failure::Runtime(format!("cannot write to standard output: {error}")))
 }
 
 /// Longer than any header may be.

@@ -6,6 +6,7 @@ mod origin;
 mod workers;
 
 use std::{
+    io::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     thread,
@@ -67,7 +68,9 @@ impl Demo {
         } else {
             gateway
         };
-        println!("{}", banner(reachable, &self.key, self.document.rate_limit.max_requests));
+        let banner = banner(reachable, &self.key, self.document.rate_limit.max_requests);
+        // Without a reader it serves all the same.
+        let _ = writeln!(std::io::stdout(), "{banner}");
         // The receiver lives as long as the demo's thread, which outlives everything but the process.
         let _ = self.start_workers.send(reachable);
     }
