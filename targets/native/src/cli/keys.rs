@@ -1,12 +1,11 @@
 //! `acip-gateway keys …`.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use acip_core::{
     config::Document,
     keys::{FreshKey, KeyLimit, KeyRecord},
     plugins::auth::stored_form,
 };
+use acip_gateway::ports::now_ms;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -217,11 +216,6 @@ fn chance<const N: usize>() -> Result<[u8; N], Failure> {
     getrandom::fill(&mut bytes)
         .map_err(|error| Failure::Runtime(format!("the system gives no random bytes: {error}")))?;
     Ok(bytes)
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 const ALGORITHMS: [&str; 4] = ["sliding-window", "sliding-log", "token-bucket", "fixed-window"];

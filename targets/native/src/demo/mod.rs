@@ -10,7 +10,6 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     thread,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use acip_core::config::{Document, Origin, OriginUrl, Secret, StaticKey};
@@ -117,9 +116,4 @@ fn chance<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     let _ = getrandom::fill(&mut bytes);
     bytes
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,6 +3,7 @@
 
 use std::{cell::RefCell, convert::Infallible, net::SocketAddr, rc::Rc, time::Duration};
 
+use acip_gateway::ports::now_ms;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Method, Request, Response, StatusCode, header};
@@ -14,7 +15,7 @@ use tokio::net::TcpListener;
 
 use super::{
     book::{Book, Job, Worker, naive_utc},
-    chance, now_ms,
+    chance,
 };
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
