@@ -101,6 +101,9 @@ async fn attempts<P: Ports>(
     let mut index = 0;
     let mut reached = 0;
     let mut last = OriginFailure::Unreachable;
+    if matches!(account.stage(), Stage::Sending(outgoing) if outgoing.may_retry) {
+        source.borrow_mut().keep();
+    }
     loop {
         let Stage::Sending(outgoing) = account.stage() else { return Err(last) };
         let Some(attempt) = outgoing.attempts.get(index) else { return Err(last) };

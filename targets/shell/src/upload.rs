@@ -1,7 +1,7 @@
 //! The client's body on its way to the origin: counted, limited and, where asked, captured.
 //!
 //! Every attempt gets an [`Upload`], a handle on the one body. An attempt that never pulled from it leaves it whole for the
-//! next.
+//! next; of a request that may be repeated, the first pieces are kept, too.
 
 use std::{
     pin::Pin,
@@ -18,6 +18,8 @@ use crate::{capture::Capture, ports::Shared};
 /// A request body for one attempt.
 pub struct Upload<B> {
     source: Shared<Source<B>>,
+    /// The [`Source::round`] it was made in.
+    round: u32,
 }
 
 /// Why an upload ended early.
@@ -29,6 +31,9 @@ pub enum UploadError {
     /// The client broke off.
     #[error("the client's body broke off or is malformed")]
     Client,
+    /// Another attempt has the body now.
+    #[error("the request is sent elsewhere")]
+    Superseded,
 }
 
 /// The one body behind the uploads.
@@ -36,6 +41,10 @@ pub(crate) struct Source<B> {
     from: Supply<B>,
     max: u64,
     touched: bool,
+    /// What was taken, while all of it is here and can be handed over again.
+    kept: Option<Vec<Bytes>>,
+    /// Counts rewinds: a connection that was given up may still pull, and must not get what the next one misses.
+    round: u32,
     ended: bool,
     error: Option<UploadError>,
     pub(crate) bytes: u64,
@@ -82,6 +91,8 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
             from,
             max,
             touched: false,
+            kept: None,
+            round: 0,
             ended,
             error: None,
             bytes: 0,
@@ -94,8 +105,13 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
     pub(crate) fn is_whole(&self) -> bool {
         match self.from {
             Supply::Nothing | Supply::Held { .. } => true,
-            Supply::Client(_) | Supply::Begun { .. } => !self.touched,
+            Supply::Client(_) | Supply::Begun { .. } => !self.touched || self.kept.is_some(),
         }
+    }
+
+    /// Keeps what is taken, as far as it is small, for a request that may be repeated. The pieces are shared, not copied.
+    pub(crate) fn keep(&mut self) {
+        self.kept = Some(Vec::new());
     }
 
     /// Whether all of it has been handed over.
@@ -103,13 +119,28 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
         self.ended
     }
 
-    /// Makes a held body ready to be sent once more.
+    /// Makes a whole body ready to be sent once more.
     pub(crate) fn rewind(&mut self) {
-        if let Supply::Held { at_end, .. } = &mut self.from {
-            *at_end = false;
-            self.ended = false;
-            self.bytes = 0;
-            self.capture.restart();
+        self.round = self.round.wrapping_add(1);
+        let taken = self.kept.as_mut().map(std::mem::take).unwrap_or_default();
+        self.from = match std::mem::replace(&mut self.from, Supply::Nothing) {
+            Supply::Held { all, .. } => Supply::Held { all, at_end: false },
+            Supply::Client(rest) if self.touched => Supply::Begun { first: taken, rest },
+            Supply::Begun { first, rest } => Supply::Begun { first: [taken, first].concat(), rest },
+            untouched => untouched,
+        };
+        self.touched = false;
+        self.ended = matches!(self.from, Supply::Nothing);
+        self.bytes = 0;
+        self.capture.restart();
+    }
+
+    /// Keeps a piece that is handed over, or gives up what was kept.
+    fn keep_piece(&mut self, frame: &Frame<Bytes>) {
+        let Some(kept) = &mut self.kept else { return };
+        match frame.data_ref() {
+            Some(data) if self.bytes <= MOST_KEPT => kept.push(data.clone()),
+            _ => self.kept = None,
         }
     }
 
@@ -117,7 +148,7 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
     pub(crate) fn failure(&self) -> Option<OriginFailure> {
         self.error.map(|error| match error {
             UploadError::TooLarge => OriginFailure::BodyTooLarge,
-            UploadError::Client => OriginFailure::ClientBody,
+            UploadError::Client | UploadError::Superseded => OriginFailure::ClientBody,
         })
     }
 
@@ -172,6 +203,7 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
             }
             self.capture.push(data);
         }
+        self.keep_piece(&frame);
         // A reader that knows the length may never ask for the end.
         self.ended = self.from.is_at_end();
         Poll::Ready(Some(Ok(frame)))
@@ -223,7 +255,8 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
 
 impl<B> Upload<B> {
     pub(crate) fn new(source: &Shared<Source<B>>) -> Self {
-        Self { source: Rc::clone(source) }
+        let round = source.borrow().round;
+        Self { source: Rc::clone(source), round }
     }
 }
 
@@ -234,9 +267,11 @@ impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
         Self::new(&self.source)
     }
 
-    /// Makes a body that [is whole](Upload::is_whole) ready to be sent once more.
-    pub fn rewind(&self) {
-        self.source.borrow_mut().rewind();
+    /// Makes a body that [is whole](Upload::is_whole) ready to be sent once more, by this handle alone.
+    pub fn rewind(&mut self) {
+        let mut source = self.source.borrow_mut();
+        source.rewind();
+        self.round = source.round;
     }
 
     /// Whether nothing of it has been taken yet, or all of it is held and can be sent again.
@@ -259,7 +294,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Upload<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
-        self.source.borrow_mut().poll(cx)
+        let mut source = self.source.borrow_mut();
+        if source.round == self.round {
+            source.poll(cx)
+        } else {
+            Poll::Ready(Some(Err(UploadError::Superseded)))
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -284,3 +324,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Upload<B> {
         }
     }
 }
+
+/// Bytes of a body that are kept for another attempt: enough for what such requests carry, little beside what a connection has
+/// in its buffers.
+const MOST_KEPT: u64 = 64 << 10;

@@ -82,7 +82,7 @@ impl Pool {
         let mut fresh = request.upgrade;
         loop {
             let Some(upload) = body.take() else { return Err(unreachable) };
-            let again = upload.again();
+            let mut again = upload.again();
             match origin.path(fresh).await.map_err(|error| {
                 self.complaints.complain(&origin.authority, "cannot connect", &error);
                 unreachable
