@@ -42,6 +42,23 @@ pub struct Entropy {
     pub draw: u64,
 }
 
+impl Entropy {
+    /// Divides random bytes among the purposes.
+    pub fn from_bytes(bytes: [u8; 48]) -> Self {
+        let mut entropy = Self::default();
+        let mut draw = [0; 8];
+        let mut rest = bytes.as_slice();
+        for part in [&mut entropy.request[..], &mut entropy.trace, &mut entropy.span, &mut draw] {
+            if let Some((bytes, more)) = rest.split_at_checked(part.len()) {
+                part.copy_from_slice(bytes);
+                rest = more;
+            }
+        }
+        entropy.draw = u64::from_le_bytes(draw);
+        entropy
+    }
+}
+
 /// The connection's other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {

@@ -4,5 +4,6 @@ pub mod access;
 mod exposition;
 mod histogram;
 pub mod metrics;
+pub mod notice;
 
 pub use exposition::Gauges;

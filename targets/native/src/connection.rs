@@ -132,7 +132,7 @@ async fn answer(
     if request.method().as_str().as_bytes() == RESERVED_METHOD
         && let Some(violation) = watch.violation()
     {
-        return Ok(acip_shell::refuse(&ports, &gateway, visitor, refusal(violation)));
+        return Ok(acip_shell::refuse(&ports, &gateway, visitor, None, refusal(violation)));
     }
     let upgrade = request.headers().contains_key(header::UPGRADE);
     let response = acip_shell::serve(&ports, gateway, visitor, request).await;

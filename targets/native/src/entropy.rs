@@ -23,16 +23,9 @@ impl Supply {
             }
             self.used = 0;
         }
-        let mut entropy = Entropy::default();
-        let mut draw = [0; 8];
-        let mut rest = self.bytes.get(self.used..).unwrap_or_default();
-        for part in [&mut entropy.request[..], &mut entropy.trace, &mut entropy.span, &mut draw] {
-            if let Some((bytes, more)) = rest.split_at_checked(part.len()) {
-                part.copy_from_slice(bytes);
-                rest = more;
-            }
-        }
-        entropy.draw = u64::from_le_bytes(draw);
+        let next = self.bytes.get(self.used..).and_then(|rest| rest.first_chunk());
+        // INVARIANT: the supply holds whole portions.
+        let entropy = Entropy::from_bytes(*next.unwrap_or(&[0; PER_REQUEST]));
         self.used += PER_REQUEST;
         entropy
     }

@@ -9,11 +9,13 @@ mod account;
 mod body;
 mod capture;
 mod forward;
+mod instance;
 mod ports;
 mod serve;
 mod upload;
 
 pub use body::{Body, BodyError};
+pub use instance::{Instance, Moment, Opened};
 pub use ports::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Visitor};
 pub use serve::{refuse, serve};
 pub use upload::{Upload, UploadError};

@@ -51,22 +51,25 @@ pub async fn serve<P: Ports>(
     conclude(account, verdict, client).await
 }
 
-/// Answers a request whose head was found to be unsafe before it could be read as a request.
+/// Answers a request that is not begun: its head was found to be unsafe before it could be read as one (then there is none),
+/// or the platform cannot serve at all.
 pub fn refuse<P: Ports>(
     ports: &P,
     gateway: &Gateway,
     visitor: Visitor,
+    head: Option<RequestHead>,
     refusal: Refusal,
 ) -> Response<Body<P>> {
     let account = Account::open(ports.clone(), ports.mono_us());
-    let head = RequestHead {
+    let head = head.unwrap_or_else(|| RequestHead {
         method: Method::GET,
         uri: http::Uri::default(),
         version: Version::HTTP_11,
         headers: HeaderMap::new(),
-    };
+    });
+    let (method, version) = (head.method.clone(), head.version);
     match gateway.turn_away(head, facts(ports, visitor), refusal) {
-        Verdict::Reply(answer) => reply(account, answer, &Method::GET, Version::HTTP_11),
+        Verdict::Reply(answer) => reply(account, answer, &method, version),
         // INVARIANT: `turn_away` only replies.
         _ => Response::new(Body::broken()),
     }

@@ -2,7 +2,14 @@
 
 mod scripted;
 
-use std::{net::Ipv4Addr, num::NonZeroU32, pin::Pin, sync::Arc, task::Poll};
+use std::{
+    collections::VecDeque,
+    net::Ipv4Addr,
+    num::NonZeroU32,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
 
 use acip_core::{
     Answer, Flow, Gateway, OriginFailure,
@@ -17,7 +24,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use scripted::{Chunks, Script, Scripted, Step, poll};
 
-use crate::{Body, BodyError, Visitor, serve};
+use crate::{Body, BodyError, Instance, Moment, Visitor, serve};
 
 /// A plugin whose behaviour is in the path.
 struct Probe;
@@ -115,6 +122,24 @@ fn end(ports: &Scripted) -> (u16, End) {
     assert_eq!(records.len(), 1, "closed exactly once");
     assert_eq!(ports.in_flight(), [0, 0], "nothing is left in flight");
     (records[0].status.as_u16(), records[0].outcome.end)
+}
+
+#[test]
+fn a_bad_configuration_answers_everything_with_500_and_tells_the_client_nothing() {
+    let moment = Moment { now_ms: 0, mono_us: 0 };
+    let opened = Instance::open("spin", [("GATEWAY_THREADS".to_owned(), "secret".to_owned())], moment);
+    let ports = Scripted::new(1, vec![]);
+    for path in ["/gateway/livez", "/gateway/readyz", "/api/v1/jobs"] {
+        let request = Request::get(path).body(Chunks(VecDeque::new())).expect("a request");
+        let peer = Peer { ip: Ipv4Addr::LOCALHOST.into(), tls: false };
+        let mut served =
+            pin!(opened.instance.serve(&ports, Visitor { peer, hints: Hints::default() }, request));
+        let Poll::Ready(mut response) = poll(&mut served) else { panic!("no answer") };
+        let body = rest(response.body_mut());
+        assert_eq!(response.status(), 500, "{path}");
+        assert!(body.contains("\"code\":\"INTERNAL_ERROR\"") && body.contains("requestId"), "{body}");
+        assert!(!body.contains("secret") && !body.contains("GATEWAY_THREADS"), "{body}");
+    }
 }
 
 const ANSWER: &[Step] = &[Step::Chunk("abc"), Step::Wait, Step::Chunk("def")];

@@ -1,0 +1,270 @@
+//! What one instance of an edge build keeps between requests: the compiled gateway, what it learned about origins, its own
+//! bounded memory, its counters. A Worker's isolate, a Spin component and a Lambda process each hold one.
+//!
+//! It is not the native server's `Process`, which has threads, signals and sockets to look after. Start at
+//! [`Instance::open`], answer with [`Instance::serve`]; the platform's [`Ports`] lend it to the driver.
+
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
+
+use acip_core::{
+    Epilogue, ErrorCode, Gateway, Refusal, RequestHead, Status,
+    config::{Document, Format, LogLevel, Platform, Source},
+    origins::Board,
+    plugins::metrics::Metrics as MetricsPlugin,
+    report::StoreStatus,
+    store::{self, Batch, Memory, MemoryLimits, StoreError},
+    telemetry::{Gauges, access, metrics::Metrics, notice},
+};
+use http::{Request, Response};
+
+use crate::{Body, Ports, Visitor, refuse, serve};
+
+/// One instance. Single-threaded.
+pub struct Instance {
+    target: &'static str,
+    gateway: Arc<Gateway>,
+    /// Whether the configuration is bad, so that nothing is served.
+    bad: bool,
+    counts: bool,
+    began_us: u64,
+    board: RefCell<Board>,
+    memory: RefCell<Memory>,
+    metrics: RefCell<Metrics>,
+    turn: Cell<u64>,
+    round_trips: Cell<u64>,
+    store_errors: Cell<u64>,
+    store: RefCell<StoreStatus>,
+}
+
+/// An instance that was opened, and what the operator is to read in the platform's log.
+pub struct Opened {
+    /// Serves, or answers every request with 500 if the configuration is bad.
+    pub instance: Instance,
+    /// Lines of JSON.
+    pub log: Vec<String>,
+}
+
+/// The moment of opening.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Wall clock, unix ms.
+    pub now_ms: u64,
+    /// Monotonic clock of this instance, microseconds.
+    pub mono_us: u64,
+}
+
+impl Instance {
+    /// Reads the variables and compiles. `GATEWAY_CONFIG` among them is the text of a document, in TOML or JSON.
+    ///
+    /// A bad configuration makes an instance that refuses everything: a platform that saw a failure here would start it
+    /// again and again, and tell the client what only the operator should read.
+    pub fn open(
+        target: &'static str,
+        variables: impl IntoIterator<Item = (String, String)>,
+        moment: Moment,
+    ) -> Opened {
+        let variables: Vec<_> = variables.into_iter().collect();
+        let read = read(variables).and_then(|document| {
+            let origins = document.origins.len();
+            let memory = memory(&document);
+            let gateway = Gateway::compile(document).map_err(|error| vec![error.to_string()])?;
+            Ok((gateway, Board::new(origins), memory))
+        });
+        let mut log = Vec::new();
+        let (gateway, board, memory, bad) = match read {
+            Ok((gateway, board, memory)) => (gateway, board, memory, false),
+            Err(errors) => {
+                for error in &errors {
+                    let message =
+                        "the configuration is bad; every request is answered with 500 until it is corrected";
+                    log.push(notice::json_line(moment.now_ms, LogLevel::Error, message, Some(error)));
+                }
+                let document = Document::default();
+                let (origins, memory) = (document.origins.len(), memory(&document));
+                // INVARIANT: the defaults compile; a test of the core holds them to it.
+                let gateway = Gateway::compile(document).expect("the defaults compile");
+                (gateway, Board::new(origins), memory, true)
+            }
+        };
+        let has_store = gateway.document().store.url.is_some();
+        if !has_store && !bad {
+            let message = "no store is configured; limits, cache and keys hold for this instance alone";
+            let detail = "set `REDIS_URL`, or `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN`";
+            log.push(notice::json_line(moment.now_ms, LogLevel::Warn, message, Some(detail)));
+        }
+        let counts = gateway.plugins().any(|plugin| plugin.name() == MetricsPlugin::NAME);
+        let instance = Self {
+            target,
+            bad,
+            counts,
+            gateway: Arc::new(gateway),
+            began_us: moment.mono_us,
+            board: RefCell::new(board),
+            memory: RefCell::new(memory),
+            metrics: RefCell::default(),
+            turn: Cell::new(0),
+            round_trips: Cell::new(0),
+            store_errors: Cell::new(0),
+            store: RefCell::new(StoreStatus {
+                mode: if has_store { "" } else { "embedded" },
+                up: true,
+                latency_us: None,
+                error: None,
+            }),
+        };
+        Opened { instance, log }
+    }
+
+    /// Serves one request, or refuses it because the configuration is bad.
+    pub async fn serve<P: Ports>(
+        &self,
+        ports: &P,
+        visitor: Visitor,
+        request: Request<P::RequestBody>,
+    ) -> Response<Body<P>> {
+        if self.bad {
+            let (parts, _) = request.into_parts();
+            let head = RequestHead {
+                method: parts.method,
+                uri: parts.uri,
+                version: parts.version,
+                headers: parts.headers,
+            };
+            let message = "the gateway is not configured; its operator finds the reason in its log";
+            let refusal = Refusal::new(ErrorCode::InternalError, "configuration", message);
+            return refuse(ports, &self.gateway, visitor, Some(head), refusal);
+        }
+        serve(ports, Arc::clone(&self.gateway), visitor, request).await
+    }
+
+    /// The gateway.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// Its document.
+    pub fn document(&self) -> &Document {
+        self.gateway.document()
+    }
+
+    /// Which build: `cloudflare`, `spin`, `lambda`.
+    pub fn target(&self) -> &'static str {
+        self.target
+    }
+
+    /// For [`Ports::turn`].
+    pub fn turn(&self) -> u64 {
+        self.turn.get()
+    }
+
+    /// For [`Ports::take_turn`].
+    pub fn take_turn(&self) {
+        self.turn.set(self.turn.get().wrapping_add(1));
+    }
+
+    /// For [`Ports::board`].
+    pub fn board<R>(&self, with: impl FnOnce(&mut Board) -> R) -> R {
+        with(&mut self.board.borrow_mut())
+    }
+
+    /// The instance's own memory: its store where none is configured, and what stands in while the store is down.
+    pub fn remember(&self, batch: &Batch) -> Vec<store::Cell> {
+        self.memory.borrow_mut().apply(batch)
+    }
+
+    /// Notes how a batch fared at the store, after so many commands. Returns a line for the log where that changed.
+    pub fn asked(
+        &self,
+        mode: &'static str,
+        commands: u64,
+        answer: Result<u64, &StoreError>,
+        now_ms: u64,
+    ) -> Option<String> {
+        self.round_trips.set(self.round_trips.get().saturating_add(commands));
+        let mut store = self.store.borrow_mut();
+        let was_up = store.up;
+        store.mode = mode;
+        store.up = answer.is_ok();
+        match answer {
+            Ok(latency_us) => {
+                store.latency_us = Some(latency_us);
+                store.error = None;
+                (!was_up).then(|| notice::json_line(now_ms, LogLevel::Info, "the store answers again", None))
+            }
+            Err(error) => {
+                self.store_errors.set(self.store_errors.get().saturating_add(1));
+                let error = error.to_string();
+                let message = "the store does not answer; this instance's memory stands in";
+                let line = was_up.then(|| notice::json_line(now_ms, LogLevel::Warn, message, Some(&error)));
+                store.error = Some(error);
+                line
+            }
+        }
+    }
+
+    /// For [`Ports::record`]: counts a request. Returns its line for the access log, if the level wants one.
+    pub fn record(&self, epilogue: &Epilogue) -> Option<String> {
+        let document = self.document();
+        if self.counts {
+            self.metrics.borrow_mut().record(epilogue, document);
+        }
+        (document.log.level >= LogLevel::Info).then(|| access::json_line(&epilogue.record, document))
+    }
+
+    /// For [`Ports::status`]: what this instance knows of itself.
+    pub fn status(&self, now_ms: u64, mono_us: u64, open_metrics: bool) -> Status {
+        let gauges = Gauges {
+            now_ms,
+            active_connections: 0,
+            store_round_trips: self.round_trips.get(),
+            store_errors: self.store_errors.get(),
+            target: self.target,
+        };
+        Status {
+            uptime_ms: mono_us.saturating_sub(self.began_us) / 1000,
+            store: self.store.borrow().clone(),
+            origins: self.board(|board| board.views(now_ms)),
+            memory_bytes: None,
+            connections: None,
+            metrics: self.metrics.borrow().render(&gauges, open_metrics),
+        }
+    }
+}
+
+fn read(variables: Vec<(String, String)>) -> Result<Document, Vec<String>> {
+    let text = variables.iter().find(|(name, _)| name == "GATEWAY_CONFIG").map(|(_, text)| text.clone());
+    let source = text.as_deref().filter(|text| !text.is_empty()).map(|text| Source {
+        name: "GATEWAY_CONFIG",
+        text,
+        format: if text.trim_start().starts_with('{') { Format::Json } else { Format::Toml },
+    });
+    Document::read(source, variables, Platform::Edge)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+fn memory(document: &Document) -> Memory {
+    let entries = usize::try_from(document.cache.max_entries).unwrap_or(usize::MAX);
+    let limits = MemoryLimits::default();
+    // An instance has little memory, and there are many of them.
+    Memory::new(MemoryLimits {
+        records: limits.records / PART,
+        record_bytes: limits.record_bytes / PART,
+        limiters: limits.limiters / PART,
+        limiter_bytes: limits.limiter_bytes / PART,
+        cache_entries: entries,
+        cache_bytes: limits.cache_bytes / PART,
+        strings: limits.strings / PART,
+        string_bytes: limits.string_bytes / PART,
+        cache_prefix: format!("{}cache:", document.store.key_prefix),
+        ..limits
+    })
+}
+
+/// Some 16 MiB if everything were full; the smallest platform gives 128 MB for everything.
+const PART: usize = 8;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+use super::*;
+
+fn open(variables: &[(&str, &str)]) -> Opened {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Instance::open("spin", variables, Moment { now_ms: 1_000, mono_us: 0 })
+}
+
+#[test]
+fn the_operator_reads_what_is_wrong() {
+    let check = |variables: &[(&str, &str)], bad, lines: &[&str]| {
+        let opened = open(variables);
+        assert_eq!((opened.instance.bad, opened.log.len()), (bad, lines.len()), "{:?}", opened.log);
+        for (line, part) in opened.log.iter().zip(lines) {
+            assert!(line.contains(part), "{line}");
+        }
+    };
+    check(&[], false, &["no store is configured"]);
+    check(&[("REDIS_URL", "redis://a")], false, &[]);
+    check(&[("AUTH_ENABLED", "perhaps"), ("REDIS_ULR", "redis://a")], true, &["REDIS_ULR", "AUTH_ENABLED"]);
+    check(
+        &[("GATEWAY_CONFIG", "[auth]\nenabled = 7"), ("REDIS_URL", "redis://a")],
+        true,
+        &["GATEWAY_CONFIG:2"],
+    );
+    check(&[("GATEWAY_CONFIG", " {\"auth\": {\"enabled\": false}}"), ("REDIS_URL", "redis://a")], false, &[]);
+}
+
+#[test]
+fn what_the_store_did_is_said_once() {
+    let Opened { instance, .. } = open(&[("REDIS_URL", "redis://a")]);
+    assert!(instance.asked("tcp", 1, Ok(90), 0).is_none());
+    assert!(instance.asked("tcp", 1, Err(&StoreError::Timeout), 0).is_some_and(|line| line.contains("WARN")));
+    assert!(instance.asked("tcp", 0, Err(&StoreError::Timeout), 0).is_none());
+    let status = instance.status(0, 5_000, false);
+    assert_eq!((status.store.up, status.store.latency_us, status.uptime_ms), (false, Some(90), 5));
+    assert!(status.metrics.contains("gateway_store_errors_total 2\n"), "{}", status.metrics);
+    assert!(status.metrics.contains("gateway_store_round_trips_total 2\n"), "{}", status.metrics);
+    assert!(instance.asked("tcp", 1, Ok(80), 0).is_some_and(|line| line.contains("again")));
+}
