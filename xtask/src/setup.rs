@@ -1,6 +1,6 @@
-//! What tests and benches need from the machine: Debian packages, and a Python environment in `target/`.
+//! What tests and benches need from the machine: Debian packages, and Python and Node environments in `target/`.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use crate::run::{Error, command, has, must, output, root, succeeds};
 
@@ -77,4 +77,34 @@ pub(crate) fn python() -> Result<(), Error> {
         ],
     )?)?;
     fs::write(&stamp, wanted).map_err(|error| format!("cannot write {}: {error}", stamp.display()))
+}
+
+/// The pinned npm packages in `target/node`, made anew when the pins change. Their install scripts do not run: the
+/// binaries among them come as packages of their own.
+pub(crate) fn node() -> Result<(), Error> {
+    let root = root()?;
+    let (pins, place) = (root.join("tests/node"), root.join("target/node"));
+    let read = |name: &str| {
+        let path = pins.join(name);
+        fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+    };
+    let files = ["package.json", "package-lock.json", ".npmrc"]
+        .map(|name| read(name).map(|text| (name, text)))
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?;
+    let wanted: String = files.iter().map(|(_, text)| text.as_str()).collect();
+    let stamp = place.join("installed");
+    if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(());
+    }
+    packages(&[("node", "nodejs"), ("npm", "npm")])?;
+    let write = |path: PathBuf, text: &str| {
+        fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    };
+    fs::create_dir_all(&place).map_err(|error| format!("cannot make {}: {error}", place.display()))?;
+    for (name, text) in &files {
+        write(place.join(name), text)?;
+    }
+    must(command("npm", &["ci", "--ignore-scripts", "--prefix", "target/node", "--loglevel", "error"])?)?;
+    write(stamp, &wanted)
 }

@@ -9,6 +9,7 @@ use crate::{
 pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     setup::packages(setup::TESTS)?;
     setup::python()?;
+    setup::node()?;
     // One profile for the gateway and its tests, so that dependencies are built once.
     must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-gateway"])?)?;
     if filter.is_none() {
