@@ -1,16 +1,20 @@
-//! The built binary `acip-gateway`.
+//! The gateway under test: the built binary `acip-gateway`, or another target's build on its platform.
 
-use std::{path::PathBuf, process::Command};
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::{ADMIN, Http, KEY, OTHER_KEY, process::Process, root, wait_until};
+use crate::{
+    ADMIN, Bridge, Http, KEY, OTHER_KEY, Target, Transport, process, process::Process, root, wait_until,
+};
 
 /// A running gateway in a folder of its own, with a clean environment.
 pub struct Gateway {
     process: Process,
     port: u16,
     folder: TempDir,
+    /// Between it and Redis, where the run is over HTTP.
+    _bridge: Option<Bridge>,
 }
 
 impl Gateway {
@@ -21,15 +25,20 @@ impl Gateway {
 
     /// As [`Gateway::start`], with the text of a `gateway.toml`.
     pub fn with_file(origins: &[&str], environment: &[(&str, &str)], file: Option<&str>) -> Self {
+        let target = Target::current();
         let folder = TempDir::new().expect("a folder");
-        let mut command = Command::new(gateway_binary());
+        let mut command = target.launcher();
         command.current_dir(&folder).env_clear().envs([
             ("GATEWAY_HOST", "127.0.0.1"),
             ("GATEWAY_PORT", "0"),
-            ("GATEWAY_THREADS", "2"),
             ("ADMIN_TOKEN", ADMIN),
-            ("LOG_FORMAT", "json"),
         ]);
+        if target == Target::Native {
+            command.envs([("GATEWAY_THREADS", "2"), ("LOG_FORMAT", "json")]);
+        } else {
+            // Launchers start programs of their own.
+            command.envs(["PATH", "HOME"].map(|name| (name, std::env::var(name).unwrap_or_default())));
+        }
         command.env("AUTH_API_KEYS", format!("test:{KEY},other:{OTHER_KEY}"));
         if !origins.is_empty() {
             command.env("FASTAPI_URL", origins.join(","));
@@ -37,16 +46,22 @@ impl Gateway {
         for (name, value) in environment {
             command.env(name, value);
         }
-        command.arg("serve");
-        if let Some(text) = file {
-            std::fs::write(folder.path().join("gateway.toml"), text).expect("writes");
-            command.args(["--config", "gateway.toml"]);
+        let bridge = (Transport::current() == Transport::Rest).then(|| redis(environment)).flatten();
+        if let Some(bridge) = &bridge {
+            command.env_remove("REDIS_URL");
+            command.env("UPSTASH_REDIS_REST_URL", bridge.url());
+            command.env("UPSTASH_REDIS_REST_TOKEN", Bridge::TOKEN);
         }
-        let mut process = Process::start("acip-gateway", &mut command);
-        let port = process.find("the address", |line| {
-            let (_, rest) = line.split_once("\"address\":\"127.0.0.1:")?;
-            rest.split('"').next()?.parse().ok()
-        });
+        if let Some(text) = file {
+            if target == Target::Native {
+                std::fs::write(folder.path().join("gateway.toml"), text).expect("writes");
+                command.args(["--config", "gateway.toml"]);
+            } else {
+                command.env("GATEWAY_CONFIG", text);
+            }
+        }
+        let mut process = Process::start(target.name(), &mut command);
+        let port = process.find("the address", process::address);
         // One that speaks TLS is asked by its test.
         let plain = environment.iter().all(|(name, _)| *name != "TLS_CERT");
         wait_until("readiness", || {
@@ -57,7 +72,7 @@ impl Gateway {
                 crate::raw(port, b"GET /gateway/readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
             ready.starts_with("HTTP/1.1 200")
         });
-        Self { process, port, folder }
+        Self { process, port, folder, _bridge: bridge }
     }
 
     /// Its port.
@@ -104,7 +119,13 @@ impl Gateway {
     }
 }
 
-/// The binary under test: `ACIP_GATEWAY_BIN`, or what `cargo xtask test` built.
+/// A bridge to the Redis that these variables name, if any.
+fn redis(environment: &[(&str, &str)]) -> Option<Bridge> {
+    let (_, url) = environment.iter().rev().find(|(name, _)| *name == "REDIS_URL")?;
+    url.starts_with("redis://").then(|| Bridge::start(url))
+}
+
+/// The native binary: `ACIP_GATEWAY_BIN`, or what `cargo xtask test` built.
 pub fn gateway_binary() -> PathBuf {
     std::env::var_os("ACIP_GATEWAY_BIN").map_or_else(|| root().join("target/e2e/acip-gateway"), PathBuf::from)
 }

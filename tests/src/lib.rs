@@ -1,6 +1,7 @@
 //! Harness for the end-to-end tests: real processes on free ports of loopback, each ended by its handle.
 //! Start at [`Gateway`], [`Origin`], [`Redis`], [`RedisProxy`]; requests are made with [`Http`].
 
+mod bridge;
 mod cli;
 mod gateway;
 mod http;
@@ -9,6 +10,7 @@ mod process;
 mod proxy;
 mod redis;
 mod stand;
+mod target;
 
 use std::{
     path::PathBuf,
@@ -16,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use bridge::Bridge;
 pub use cli::{Cli, Ended};
 pub use gateway::{Gateway, gateway_binary};
 pub use http::{Answer, Call, Http, raw};
@@ -23,6 +26,7 @@ pub use origin::Origin;
 pub use proxy::RedisProxy;
 pub use redis::Redis;
 pub use stand::Stand;
+pub use target::{Feature, Target, Transport, supported};
 
 /// The API key that [`Gateway::start`] configures, of the tenant `test`.
 pub const KEY: &str = "test-key-0123456789";

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read},
+    os::unix::process::CommandExt as _,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -18,7 +19,9 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(name: &str, command: &mut Command) -> Self {
+        // A group of its own, so that a launcher's children end with it.
         let mut child = command
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -71,7 +74,8 @@ impl Process {
     }
 
     pub(crate) fn kill(&mut self) {
-        let _ = self.child.kill();
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-s", "KILL", "--", &group]).stderr(Stdio::null()).status();
         let _ = self.child.wait();
     }
 }
@@ -83,6 +87,12 @@ impl Drop for Process {
             eprintln!("--- output of {}:\n{}", self.name, self.output());
         }
     }
+}
+
+/// The port in a line that says `"address":"127.0.0.1:PORT"`.
+pub(crate) fn address(line: &str) -> Option<u16> {
+    let (_, rest) = line.split_once("\"address\":\"127.0.0.1:")?;
+    rest.split('"').next()?.parse().ok()
 }
 
 fn collect(stream: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {

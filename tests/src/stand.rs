@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::Value;
 
-use crate::{Gateway, Http, Origin, Redis, http::Call};
+use crate::{Gateway, Http, Origin, Redis, Target, http::Call};
 
 /// All of it; ends with its handle.
 pub struct Stand {
@@ -29,8 +29,11 @@ impl Stand {
         Self { gateway, origin, redis: Some(redis) }
     }
 
-    /// Without a Redis: the store is in the process.
+    /// Without a Redis: the store is in the process; on targets where no memory is shared, with one all the same.
     pub fn embedded(environment: &[(&str, &str)]) -> Self {
+        if Target::current() != Target::Native {
+            return Self::start(environment);
+        }
         let origin = Origin::start();
         let gateway = Gateway::start(&[&origin.url()], environment);
         Self { gateway, origin, redis: None }

@@ -1,6 +1,6 @@
 //! Bytes that no client should send: a clear refusal, nothing of them at the origin, and a gateway that lives on.
 
-use acip_tests::{Gateway, KEY, Origin, raw};
+use acip_tests::{Feature, Gateway, KEY, Origin, raw, supported};
 use serde_json::Value;
 
 /// A request that would be served but for `target` or `fields`, and behind it one that must never be seen.
@@ -180,6 +180,9 @@ impl Bench {
 
 #[tokio::test]
 async fn ambiguous_fields_are_refused() {
+    if !supported(&[Feature::Wire]) {
+        return;
+    }
     let bench = Bench::start();
     for (name, line, fields, status) in FIELDS {
         bench.refused(name, request(line, fields, b"0\r\n\r\n"), *status);
@@ -189,6 +192,9 @@ async fn ambiguous_fields_are_refused() {
 
 #[tokio::test]
 async fn bad_request_lines_are_refused() {
+    if !supported(&[Feature::Wire]) {
+        return;
+    }
     let bench = Bench::start();
     for (line, status) in LINES {
         let fields = format!("\r\nHost: a\r\nX-API-Key: {KEY}\r\nConnection: close\r\n\r\n");
@@ -200,6 +206,9 @@ async fn bad_request_lines_are_refused() {
 
 #[tokio::test]
 async fn large_heads_are_refused() {
+    if !supported(&[Feature::Wire]) {
+        return;
+    }
     let bench = Bench::start();
     let long = "x".repeat(1 << 20);
     let many: String = (0..5000).map(|n| format!("x-{n}: y\r\n")).collect();
@@ -216,6 +225,9 @@ async fn large_heads_are_refused() {
 
 #[tokio::test]
 async fn a_bad_chunk_ends_the_request() {
+    if !supported(&[Feature::Wire]) {
+        return;
+    }
     let bench = Bench::start();
     for body in CHUNKS {
         let mut bytes = request(POST, b"Host: a\r\nTransfer-Encoding: chunked\r\n", body);
@@ -242,6 +254,9 @@ async fn a_bad_chunk_ends_the_request() {
 
 #[tokio::test]
 async fn unknown_methods_open_nothing() {
+    if !supported(&[Feature::Wire]) {
+        return;
+    }
     let bench = Bench::start();
     for method in ["get", "Get", "delete", "BREW", "PROPFIND"] {
         let line = format!("{method} /api/v1/jobs/6f1c1c3e-7a44-4b2e-9a64-6a4d7f0c2b11 HTTP/1.1");
@@ -258,6 +273,9 @@ async fn unknown_methods_open_nothing() {
 
 #[tokio::test]
 async fn what_is_pipelined_properly_is_served_in_order() {
+    if !supported(&[Feature::Wire]) {
+        return;
+    }
     let bench = Bench::start();
     let mut bytes = Vec::new();
     for (n, body) in ["5\r\nhello\r\n0\r\n\r\n", "0\r\n\r\n"].iter().enumerate() {

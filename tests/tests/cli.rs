@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use acip_core::config::{Kind, Setting, scalars};
-use acip_tests::{Cli, Ended, root};
+use acip_tests::{Cli, Ended, Feature, root, supported};
 
 /// A start with these variables, which must fail.
 fn refused(variables: &[(&str, &str)]) -> Ended {
@@ -16,6 +16,9 @@ fn refused(variables: &[(&str, &str)]) -> Ended {
 
 #[test]
 fn version_and_help() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let version = Cli::new(&["--version"]).run();
     assert_eq!(version.code, Some(0));
     assert_eq!(version.stdout, format!("acip-gateway {}\n", env!("CARGO_PKG_VERSION")));
@@ -46,6 +49,9 @@ fn version_and_help() {
 
 #[test]
 fn usage_is_two() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     for (arguments, says) in [
         (&["srve"][..], "serve"),
         (&["--port", "1"], "--port"),
@@ -68,6 +74,9 @@ fn usage_is_two() {
 /// Everything that is wrong is told, and where.
 #[test]
 fn check_tells_all_errors_with_their_places() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let file = "[server]\nport = 99999\n\n[cache]\nttl_secnds = 5\nenabled = \"maybe\"\n\n[[routes]]\npath = \"api\"\n";
     let variables = [
         ("RATE_LIMIT_MAX_REQUESTS", "many"),
@@ -106,6 +115,9 @@ fn check_tells_all_errors_with_their_places() {
 /// What reads well and still cannot be served: found by `check`, too.
 #[test]
 fn check_finds_what_the_start_would() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let twice = "[[routes]]\npath = \"/a/{x}/b\"\n\n[[routes]]\npath = \"/a/{y}/b\"\n";
     let cert = [("TLS_CERT", "cert.pem"), ("TLS_KEY", "key.pem")];
     for (file, variables, says) in [
@@ -140,6 +152,9 @@ const MARKED: [(&str, &str); 8] = [
 /// The output of a good one is a file that reads back to the same, and whose masks are nobody's credentials.
 #[test]
 fn check_masks_secrets_and_reads_back() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let example = std::fs::read_to_string(root().join("gateway.example.toml")).expect("the example");
     for (file, variables, says) in [
         (example.as_str(), &[][..], "port = 3000"),
@@ -177,6 +192,9 @@ fn misfit(setting: &Setting) -> Option<&'static str> {
 
 #[test]
 fn every_scalar_of_a_wrong_kind_stops_the_start() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let mut asked = 0;
     for setting in scalars() {
         let Some(value) = misfit(setting) else { continue };
@@ -191,6 +209,9 @@ fn every_scalar_of_a_wrong_kind_stops_the_start() {
 
 #[test]
 fn misread_values_never_open_a_door() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     for (name, value) in [
         ("AUTH_ENABLED", "fasle"),
         ("AUTH_ENABLED", "2"),
@@ -213,6 +234,9 @@ fn misread_values_never_open_a_door() {
 
 #[test]
 fn an_address_in_use_is_a_failure_while_running() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     for threads in ["1", "2"] {
         let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = taken.local_addr().expect("bound").port().to_string();
@@ -225,6 +249,9 @@ fn an_address_in_use_is_a_failure_while_running() {
 
 #[test]
 fn tokens_are_hashed_as_the_backend_does() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let vectors = std::fs::read_to_string(root().join("tests/data/tokens.json")).expect("the vectors");
     let vectors: serde_json::Value = serde_json::from_str(&vectors).expect("JSON");
     let mut cases = 0;
@@ -248,6 +275,9 @@ fn tokens_are_hashed_as_the_backend_does() {
 
 #[test]
 fn what_nobody_could_read_is_a_failure() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     for arguments in [&["check"][..], &["token", "hash"]] {
         let ended = Cli::new(arguments).stdin("token").stdout_to("/dev/full").run();
         assert_eq!(ended.code, Some(1), "{arguments:?}: {ended:?}");

@@ -1,6 +1,6 @@
 //! Credentials of clients: how they are sent, what a key's record allows, and how often one may guess.
 
-use acip_tests::{Call, Gateway, KEY, OTHER_KEY, Stand, gateway_binary, wait_for};
+use acip_tests::{Call, Feature, Gateway, KEY, OTHER_KEY, Stand, gateway_binary, supported, wait_for};
 use serde_json::{Value, json};
 
 /// Runs `acip-gateway keys …` on the stand's Redis.
@@ -168,6 +168,9 @@ async fn keys_of_one_tenant_see_each_others_jobs() {
 
 #[tokio::test]
 async fn guessing_is_limited_and_neighbours_are_not() {
+    if !supported(&[Feature::PeerAddress]) {
+        return;
+    }
     let stand = Stand::start(&[]);
     let other = stand.another(&[]);
     let worker = "/api/v1/workers/0190b5a0-0000-7000-8000-000000000001";

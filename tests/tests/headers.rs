@@ -1,6 +1,6 @@
 //! Which fields reach the origin and which reach the client. Errors are in `errors.rs`, CORS in `cors.rs`.
 
-use acip_tests::{Answer, Call, Gateway, KEY, Origin, Stand};
+use acip_tests::{Answer, Call, Feature, Gateway, KEY, Origin, Stand, supported};
 use serde_json::json;
 
 /// The origin's echo of a request.
@@ -119,6 +119,9 @@ async fn a_trace_is_continued_when_valid() {
 
 #[tokio::test]
 async fn who_asked_is_rebuilt_and_not_believed() {
+    if !supported(&[Feature::PeerAddress]) {
+        return;
+    }
     let origin = Origin::start();
     let spoofed = "203.0.113.7, 10.0.0.1";
     for (trusted, listed) in [

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use acip_tests::{Gateway, KEY, Origin};
+use acip_tests::{Feature, Gateway, KEY, Origin, supported};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 
@@ -21,6 +21,9 @@ fn connections() -> BTreeMap<(u16, u16), bool> {
 
 #[tokio::test]
 async fn both_ends_of_a_tunnel_are_watched() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let origin = Origin::start();
     let gateway = Gateway::start(&[&origin.url()], &[]);
     let url = format!("ws://127.0.0.1:{}/_test/ws", gateway.port());

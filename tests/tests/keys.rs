@@ -1,7 +1,7 @@
 //! `acip-gateway keys`: what it prints, what it stores, how it refuses. What a key's record then allows is in
 //! `credentials.rs`.
 
-use acip_tests::{Cli, Ended, Redis, Stand};
+use acip_tests::{Cli, Ended, Feature, Redis, Stand, supported};
 use serde_json::{Value, json};
 
 fn keys(redis: &Redis, arguments: &[&str]) -> Ended {
@@ -25,6 +25,9 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 
 #[test]
 fn a_key_is_shown_once_and_its_record_always() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let redis = Redis::start();
     let created = json(&done(
         &redis,
@@ -98,6 +101,9 @@ fn a_key_is_shown_once_and_its_record_always() {
 
 #[test]
 fn records_change_by_id() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let redis = Redis::start();
     let create = |name: &str| json(&done(&redis, &["create", "--name", name, "--daily-limit", "3"]));
     let id = text(&create("one"), "id").to_owned();
@@ -123,6 +129,9 @@ fn records_change_by_id() {
 /// More keys than one step of a scan gives, among others that are none.
 #[tokio::test]
 async fn a_list_is_whole_and_holds_only_keys() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let stand = Stand::start(&[]);
     let about = json!({"name": "w", "region": "us-west", "supported_types": ["llm"]});
     let registered = stand.post("/api/v1/workers/register", &about).send().await;
@@ -143,6 +152,9 @@ async fn a_list_is_whole_and_holds_only_keys() {
 /// Salt and prefix are the gateway's: a key made with them opens a gateway that has the same.
 #[tokio::test]
 async fn salt_and_prefix_count() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let settings = [("AUTH_TOKEN_SALT", "pepper"), ("REDIS_KEY_PREFIX", "g[1]*:")];
     let stand = Stand::start(&settings);
     let url = stand.redis().url();
@@ -168,6 +180,9 @@ async fn salt_and_prefix_count() {
 
 #[test]
 fn without_a_store_there_are_no_keys() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     for (url, code, says) in [
         (None, 2, "REDIS_URL"),
         (Some("http://127.0.0.1:1"), 2, "`http://`"),

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use acip_tests::{Answer, Call, Gateway, Http, KEY, OTHER_KEY, Origin, Redis};
+use acip_tests::{Answer, Call, Feature, Gateway, Http, KEY, OTHER_KEY, Origin, Redis, supported};
 use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -85,6 +85,9 @@ async fn check_bursts(more: &[(&str, &str)], gateways: usize) {
 
 #[tokio::test]
 async fn a_burst_gets_exactly_the_limit_from_the_embedded_store() {
+    if !supported(&[Feature::SharedMemory]) {
+        return;
+    }
     check_bursts(&[], 1).await;
 }
 
@@ -201,6 +204,9 @@ async fn polling_has_ten_times_the_limit_of_its_own() {
 
 #[tokio::test]
 async fn open_routes_are_limited_by_address() {
+    if !supported(&[Feature::PeerAddress]) {
+        return;
+    }
     let origin = Origin::start();
     let environment = [
         ("RATE_LIMIT_MAX_REQUESTS", "2"),

@@ -9,7 +9,7 @@ use acip_core::{
     config::Algorithm,
     store::{Batch, Decoder, Guard, LimitSpec, Op, Reply, Script, resp},
 };
-use acip_tests::{Redis, root};
+use acip_tests::{Feature, Redis, root, supported};
 
 /// A connection as the gateway's user.
 struct Session {
@@ -103,6 +103,9 @@ fn everything() -> Batch {
 
 #[test]
 fn the_gateways_user_may_do_what_the_gateway_does() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let redis = server();
     let mut session = Session::open(&redis);
     let (script, batch) = (Script::new(), everything());
@@ -125,6 +128,9 @@ fn the_gateways_user_may_do_what_the_gateway_does() {
 
 #[test]
 fn the_gateways_user_may_do_no_more() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let redis = server();
     let mut session = Session::open(&redis);
     for words in [
@@ -148,6 +154,9 @@ fn the_gateways_user_may_do_no_more() {
 
 #[test]
 fn a_full_server_refuses_and_evicts_nothing() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let redis = Redis::with(&[&root().join("infra/redis/redis.conf").display().to_string()]);
     let set = |key: &str| redis.cli(&["SET", key, "tenant", "PX", "100000"]);
     assert_eq!(set("gateway:job:a"), "OK");

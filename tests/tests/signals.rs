@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use acip_tests::{Gateway, KEY, Origin, wait_for, wait_until};
+use acip_tests::{Feature, Gateway, KEY, Origin, supported, wait_for, wait_until};
 use futures_util::future::join_all;
 use http::Response;
 use http_body_util::BodyExt as _;
@@ -26,6 +26,9 @@ fn accepts(gateway: &Gateway) -> bool {
 
 #[tokio::test]
 async fn what_is_under_way_finishes() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     for signal in ["TERM", "INT"] {
         let origin = Origin::start();
         let mut gateway = Gateway::start(&[&origin.url()], &[]);
@@ -58,6 +61,9 @@ async fn what_is_under_way_finishes() {
 
 #[tokio::test]
 async fn nothing_outlasts_the_grace_period_or_a_second_signal() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     for (grace_ms, second) in [("700", None), ("600000", Some("TERM")), ("600000", Some("INT"))] {
         let origin = Origin::start();
         let mut gateway = Gateway::start(&[&origin.url()], &[("SHUTDOWN_GRACE_MS", grace_ms)]);
@@ -94,6 +100,9 @@ fn file(limit: u32, more: &str) -> String {
 
 #[tokio::test]
 async fn a_reload_counts_from_the_next_request_and_a_bad_file_never() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let origin = Origin::start();
     let gateway = Gateway::with_file(&[&origin.url()], &[], Some(&file(50_000, "")));
     assert_eq!(limit(&gateway).await, "50000");
@@ -141,6 +150,9 @@ async fn a_reload_counts_from_the_next_request_and_a_bad_file_never() {
 
 #[tokio::test]
 async fn what_needs_a_restart_is_named() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let origin = Origin::start();
     let gateway = Gateway::with_file(&[&origin.url()], &[], Some(&file(1000, "")));
     let server =

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use acip_tests::{Http, KEY, Stand, wait_for};
+use acip_tests::{Feature, Http, KEY, Stand, supported, wait_for};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _, stream};
 use http::{Method, Request, header::HeaderValue};
@@ -87,6 +87,9 @@ async fn events_arrive_when_they_happen() {
 
 #[tokio::test]
 async fn large_bodies_pass_in_little_memory() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
     let stand = Stand::embedded(&[]);
     let mut expected = Sha256::new();
     for _ in 0..BODY / MIB {
@@ -172,6 +175,9 @@ async fn what_the_origin_cuts_is_an_error_at_the_client() {
 
 #[tokio::test]
 async fn a_body_past_the_limit_is_stopped() {
+    if !supported(&[Feature::StreamedUploads]) {
+        return;
+    }
     let stand = Stand::embedded(&[("MAX_BODY_BYTES", "1000000")]);
     // With a length the origin hears nothing of it.
     let large = stand.http().call(Method::POST, "/_test/upload").key(KEY).body(vec![b'x'; 2_000_000]);
@@ -196,6 +202,9 @@ async fn a_body_past_the_limit_is_stopped() {
 
 #[tokio::test]
 async fn websockets_pass() {
+    if !supported(&[Feature::Upgrades]) {
+        return;
+    }
     let stand = Stand::embedded(&[]);
     let address = format!("ws://127.0.0.1:{}/_test/ws", stand.gateway.port());
     let mut request = address.as_str().into_client_request().unwrap();
@@ -221,6 +230,9 @@ async fn websockets_pass() {
 
 #[tokio::test]
 async fn http2_without_tls_passes() {
+    if !supported(&[Feature::H2c]) {
+        return;
+    }
     let stand = Stand::embedded(&[]);
     let socket = TcpStream::connect(("127.0.0.1", stand.gateway.port())).await.unwrap();
     let (sender, connection) =

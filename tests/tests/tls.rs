@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use acip_tests::{ADMIN, Cli, Gateway, KEY, Origin, wait_until};
+use acip_tests::{ADMIN, Cli, Feature, Gateway, KEY, Origin, supported, wait_until};
 use tempfile::TempDir;
 
 /// An authority, and a certificate of it.
@@ -79,6 +79,9 @@ fn curl(roots: &Path, port: u16, path: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn clients_choose_their_protocol() {
+    if !supported(&[Feature::Tls]) {
+        return;
+    }
     let authority = Authority::new("IP:127.0.0.1");
     let origin = Origin::start();
     let (cert, key) = (authority.text("leaf.pem"), authority.text("leaf.key"));
@@ -114,6 +117,9 @@ fn clients_choose_their_protocol() {
 
 #[test]
 fn files_that_do_not_serve_stop_the_start() {
+    if !supported(&[Feature::Tls]) {
+        return;
+    }
     let (authority, other) = (Authority::new("IP:127.0.0.1"), Authority::new("IP:127.0.0.1"));
     for (cert, key, says) in [
         (authority.text("none.pem"), authority.text("leaf.key"), "none.pem"),
@@ -138,6 +144,9 @@ fn files_that_do_not_serve_stop_the_start() {
 
 #[tokio::test]
 async fn an_origin_counts_only_with_a_trusted_certificate() {
+    if !supported(&[Feature::Tls]) {
+        return;
+    }
     let (authority, stranger) = (Authority::new("DNS:localhost"), Authority::new("DNS:localhost"));
     let origin = authority.origin();
     let (trusted, untrusted) = (authority.text("ca.pem"), stranger.text("ca.pem"));
@@ -223,6 +232,9 @@ impl Drop for Nginx {
 
 #[tokio::test]
 async fn an_origin_that_offers_http2_gets_it() {
+    if !supported(&[Feature::Tls]) {
+        return;
+    }
     let authority = Authority::new("DNS:localhost");
     let nginx = Nginx::start(&authority);
     let roots = authority.text("ca.pem");

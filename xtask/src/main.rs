@@ -5,12 +5,15 @@ mod bench;
 mod lint;
 mod run;
 mod setup;
+mod targets;
 mod test;
 mod wasm;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+
+use targets::Target;
 
 /// Commands of the project.
 #[derive(Parser)]
@@ -23,6 +26,15 @@ enum Task {
     },
     /// Check format, lints and licences
     Lint,
+    /// The Cloudflare Worker
+    #[command(subcommand)]
+    Worker(targets::Act),
+    /// The Spin application
+    #[command(subcommand)]
+    Spin(targets::Act),
+    /// The AWS Lambda function
+    #[command(subcommand)]
+    Lambda(targets::Act),
     /// Measure speed against rivals on this machine
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -32,6 +44,9 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Test { filter } => test::run(filter.as_deref()),
         Task::Lint => lint::run(),
+        Task::Worker(act) => Target::Worker.act(&act),
+        Task::Spin(act) => Target::Spin.act(&act),
+        Task::Lambda(act) => Target::Lambda.act(&act),
         Task::Bench(bench) => bench::run(&bench),
     };
     match done {

@@ -38,6 +38,17 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<Command, Error> {
     Ok(command)
 }
 
+/// A run of tests, in the profile of the end-to-end tests: by cargo-nextest where it is installed.
+pub(crate) fn nextest(arguments: &[&str]) -> Result<Command, Error> {
+    let mut run = if succeeds(command("cargo-nextest", &["--version"])?) {
+        cargo(&["nextest", "run", "--cargo-profile", "e2e"])?
+    } else {
+        cargo(&["test", "--profile", "e2e", "--no-fail-fast"])?
+    };
+    run.arg("--locked").args(arguments);
+    Ok(run)
+}
+
 /// Runs a command that must succeed; its output goes where ours goes.
 pub(crate) fn must(mut command: Command) -> Result<(), Error> {
     let shown = shown(&command);

@@ -1,34 +1,36 @@
 //! `cargo xtask test`: everything that is tested, in one run.
 
 use crate::{
-    run::{Error, cargo, command, must, succeeds},
-    setup, wasm,
+    run::{Error, cargo, must, nextest},
+    setup,
+    targets::Target,
+    wasm,
 };
 
-/// Installs what is missing, builds the gateway and runs the tests, then the check of the core's wasm.
+/// Installs what is missing, builds the gateway and runs the tests; then the core's wasm, the REST transport, and the
+/// other targets. With a filter, only tests of the native build whose name contains it.
 pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     setup::packages(setup::TESTS)?;
     setup::python()?;
     setup::node()?;
-    // One profile for the gateway and its tests, so that dependencies are built once.
-    must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-gateway"])?)?;
+    gateway()?;
     if filter.is_none() {
         wasm::check()?;
     }
-    tests(filter)
+    let mut tests = nextest(&["--workspace"])?;
+    tests.args(filter);
+    must(tests)?;
+    if filter.is_some() {
+        return Ok(());
+    }
+    for target in Target::TESTED {
+        target.build()?;
+        target.test(None)?;
+    }
+    Ok(())
 }
 
-fn tests(filter: Option<&str>) -> Result<(), Error> {
-    let nextest = succeeds(command("cargo-nextest", &["--version"])?);
-    let mut arguments = if nextest {
-        vec!["nextest", "run", "--cargo-profile", "e2e"]
-    } else {
-        vec!["test", "--profile", "e2e"]
-    };
-    arguments.extend(["--locked", "--workspace"]);
-    if !nextest {
-        arguments.push("--no-fail-fast");
-    }
-    arguments.extend(filter);
-    must(cargo(&arguments)?)
+/// Builds the gateway that end-to-end tests start: in their own profile, so that dependencies are built once.
+pub(crate) fn gateway() -> Result<(), Error> {
+    must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-gateway"])?)
 }

@@ -1,0 +1,142 @@
+//! The builds that run on platforms: `cargo xtask worker|spin|lambda build|dev|test`. One file each says how it is built
+//! and what serves it; what they have in common is here.
+
+mod lambda;
+mod spin;
+mod worker;
+
+use std::process::Command;
+
+use clap::Subcommand;
+
+use crate::{
+    run::{Error, must, nextest},
+    setup,
+};
+
+/// What to do with a target.
+#[derive(Subcommand)]
+pub(crate) enum Act {
+    /// Build it as it is deployed; installs what is missing
+    Build,
+    /// Build it and serve it on loopback, with the gateway's variables from the environment, until SIGTERM
+    Dev {
+        /// Port to listen on; 0 takes a free one
+        #[arg(long, default_value_t = 3000)]
+        port: u16,
+    },
+    /// Build it and run the end-to-end tests against it, over TCP and over REST
+    Test {
+        /// Only tests whose name contains this
+        filter: Option<String>,
+    },
+}
+
+/// A build that runs on a platform.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A Cloudflare Worker.
+    Worker,
+    /// A Spin application.
+    Spin,
+    /// An AWS Lambda function.
+    Lambda,
+}
+
+impl Target {
+    /// Those that `cargo xtask test` builds and tests.
+    pub(crate) const TESTED: &[Self] = &[];
+
+    /// Its name, as `ACIP_TARGET` spells it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Spin => "spin",
+            Self::Lambda => "lambda",
+        }
+    }
+
+    /// Does it.
+    pub(crate) fn act(self, act: &Act) -> Result<(), Error> {
+        self.build()?;
+        match act {
+            Act::Build => Ok(()),
+            Act::Dev { port } => {
+                let mut command = self.launcher()?;
+                command.env("GATEWAY_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
+                replace(command)
+            }
+            Act::Test { filter } => {
+                setup::packages(setup::TESTS)?;
+                setup::python()?;
+                setup::node()?;
+                crate::test::gateway()?;
+                self.test(filter.as_deref())
+            }
+        }
+    }
+
+    /// Builds it as it is deployed, and what serves it here.
+    pub(crate) fn build(self) -> Result<(), Error> {
+        match self {
+            Self::Worker => worker::build(),
+            Self::Spin => spin::build(),
+            Self::Lambda => lambda::build(),
+        }
+    }
+
+    /// Runs the end-to-end tests against what was built, over each transport.
+    pub(crate) fn test(self, filter: Option<&str>) -> Result<(), Error> {
+        for transport in ["tcp", "rest"] {
+            eprintln!("xtask: {} over {transport}", self.name());
+            let mut tests = nextest(&["--package", "acip-tests"])?;
+            tests.env("ACIP_TARGET", self.name()).env("ACIP_TRANSPORT", transport);
+            match filter {
+                Some(filter) => tests.arg(filter),
+                None => {
+                    tests.args(PORTABLE.iter().chain([&self.name()]).flat_map(|suite| ["--test", *suite]))
+                }
+            };
+            must(tests)?;
+        }
+        Ok(())
+    }
+
+    /// The one command that serves it: takes the gateway's variables from its environment.
+    fn launcher(self) -> Result<Command, Error> {
+        match self {
+            Self::Worker => worker::launcher(),
+            Self::Spin => spin::launcher(),
+            Self::Lambda => lambda::launcher(),
+        }
+    }
+}
+
+/// Becomes that command, so that signals reach it.
+fn replace(mut command: Command) -> Result<(), Error> {
+    use std::os::unix::process::CommandExt as _;
+    let error = command.exec();
+    Err(format!("cannot start {}: {error}", command.get_program().display()))
+}
+
+/// End-to-end suites that ask for nothing but a gateway, an origin and a Redis.
+pub(crate) const PORTABLE: &[&str] = &[
+    "cache",
+    "cache_stale",
+    "cors",
+    "credentials",
+    "doors",
+    "errors",
+    "headers",
+    "jobs",
+    "limits",
+    "one_command",
+    "origins",
+    "own_pages",
+    "permits",
+    "secrets",
+    "store_down",
+    "streams",
+    "worker_keys",
+    "workers",
+];
