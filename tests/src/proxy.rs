@@ -5,7 +5,7 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -21,7 +21,32 @@ pub struct RedisProxy {
     port: u16,
     counts: Arc<Mutex<BTreeMap<String, u64>>>,
     delay_ms: Arc<AtomicU64>,
+    gate: Arc<Gate>,
     open: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+/// Lets pieces of answers through: as many as there are permits, or all.
+#[derive(Default)]
+struct Gate {
+    permits: Mutex<Option<u64>>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn set(&self, permits: Option<u64>) {
+        *self.permits.lock().unwrap_or_else(PoisonError::into_inner) = permits;
+        self.changed.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
+        while *permits == Some(0) {
+            permits = self.changed.wait(permits).unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some(left) = permits.as_mut() {
+            *left -= 1;
+        }
+    }
 }
 
 impl RedisProxy {
@@ -31,6 +56,8 @@ impl RedisProxy {
         let port = listener.local_addr().expect("an address").port();
         let counts = Arc::new(Mutex::new(BTreeMap::new()));
         let (delay_ms, open) = (Arc::<AtomicU64>::default(), Arc::<Mutex<Vec<TcpStream>>>::default());
+        let gate = Arc::<Gate>::default();
+        let shared_gate = Arc::clone(&gate);
         let (shared, target) = (Arc::clone(&counts), redis.port());
         let (delay, sockets) = (Arc::clone(&delay_ms), Arc::clone(&open));
         thread::spawn(move || {
@@ -41,11 +68,11 @@ impl RedisProxy {
                 thread::spawn(move || commands(from, to, &counts));
                 let kept = [client.try_clone(), server.try_clone()].into_iter().flatten();
                 sockets.lock().unwrap_or_else(PoisonError::into_inner).extend(kept);
-                let delay = Arc::clone(&delay);
-                thread::spawn(move || replies(server, client, &delay));
+                let (delay, gate) = (Arc::clone(&delay), Arc::clone(&shared_gate));
+                thread::spawn(move || replies(server, client, &delay, &gate));
             }
         });
-        Self { port, counts, delay_ms, open }
+        Self { port, counts, delay_ms, gate, open }
     }
 
     /// Where gateways find it.
@@ -56,6 +83,17 @@ impl RedisProxy {
     /// Holds every piece of the answers back for so many milliseconds.
     pub fn delay(&self, ms: u64) {
         self.delay_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Lets only so many more answers through, until [`RedisProxy::release`]. For a gateway that asks one thing at a time: an
+    /// answer is one piece then.
+    pub fn hold_after(&self, answers: u64) {
+        self.gate.set(Some(answers));
+    }
+
+    /// Lets all answers through.
+    pub fn release(&self) {
+        self.gate.set(None);
     }
 
     /// Cuts all connections; new ones are let through.
@@ -97,10 +135,11 @@ fn commands(mut from: TcpStream, mut to: TcpStream, counts: &Mutex<BTreeMap<Stri
     let _ = to.shutdown(Shutdown::Both);
 }
 
-fn replies(mut from: TcpStream, mut to: TcpStream, delay_ms: &AtomicU64) {
+fn replies(mut from: TcpStream, mut to: TcpStream, delay_ms: &AtomicU64, gate: &Gate) {
     let mut buffer = [0; 16 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         thread::sleep(Duration::from_millis(delay_ms.load(Ordering::Relaxed)));
+        gate.pass();
         if to.write_all(&buffer[..read]).is_err() {
             break;
         }

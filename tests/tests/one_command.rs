@@ -7,6 +7,9 @@ use acip_tests::{Call, Gateway, KEY, OTHER_KEY, Origin, Redis, RedisProxy, wait_
 use http::Method;
 use serde_json::json;
 
+/// Far more than a question takes, so that one that is held is told from one that is answered.
+const REDIS_TIMEOUT_MS: u64 = 2000;
+
 struct Counted {
     gateway: Gateway,
     origin: Origin,
@@ -19,8 +22,11 @@ impl Counted {
         let (redis, origin) = (Redis::start(), Origin::start());
         let proxy = RedisProxy::start(&redis);
         // One thread has one connection: once the script is known on it, it is known.
-        let environment =
-            [("REDIS_URL", proxy.url()), ("GATEWAY_THREADS", "1".into()), ("REDIS_TIMEOUT", "1000".into())];
+        let environment = [
+            ("REDIS_URL", proxy.url()),
+            ("GATEWAY_THREADS", "1".into()),
+            ("REDIS_TIMEOUT", REDIS_TIMEOUT_MS.to_string()),
+        ];
         let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
         let gateway = Gateway::start(&[&origin.url()], &environment);
         let counted = Self { gateway, origin, proxy, redis };
@@ -63,14 +69,20 @@ impl Counted {
         assert!(all <= 2, "{name}: {all} in all: {:?}", self.proxy.counts());
     }
 
-    /// A request that the gateway answers: so many commands when the answer is there, at most one more in the end.
+    /// A request that the gateway answers: it needs the answers to so many commands and no more, and sends at most one
+    /// more in the end.
     async fn answered(&self, name: &str, status: u16, commands: u64, call: Call) {
         let (before, sights) = (self.at_rest().await, self.in_sight().await);
+        self.proxy.hold_after(commands);
         let answer = call.send().await;
-        let early = self.proxy.total() - before;
+        self.proxy.release();
+        let sent = self.proxy.total() - before;
         assert_eq!(answer.status, status, "{name}: {}", answer.text());
+        // A second question before the verdict would have waited for its time limit.
+        let ms: u64 = answer.header("x-gateway-duration").trim_end_matches("ms").parse().expect("a duration");
+        assert!(ms < REDIS_TIMEOUT_MS, "{name}: {ms} ms");
         assert_eq!(self.in_sight().await, sights, "{name} is answered here");
-        assert_eq!(early, commands, "{name}: before the answer: {:?}", self.proxy.counts());
+        assert!(sent >= commands, "{name}: with the answer: {:?}", self.proxy.counts());
         let all = self.at_rest().await - before;
         assert!(all <= commands * 2, "{name}: {all} in all: {:?}", self.proxy.counts());
     }
