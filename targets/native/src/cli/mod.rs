@@ -3,6 +3,7 @@
 
 mod keys;
 mod load;
+mod redis_rest;
 mod store;
 
 use std::{
@@ -52,6 +53,8 @@ enum Command {
     /// Work with tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Serve any Redis over HTTP, compatible with Upstash's REST API
+    RedisRest(Box<redis_rest::RedisRest>),
 }
 
 #[derive(Subcommand)]
@@ -94,6 +97,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Check => check(&source.read()?),
         Command::Keys(command) => keys::run(command, &source.read()?),
         Command::Token(TokenCommand::Hash) => hash_token(&source.read()?),
+        Command::RedisRest(options) => redis_rest::run(*options),
     }
 }
 

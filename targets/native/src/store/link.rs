@@ -23,7 +23,7 @@ use super::{sentinel::Route, stream::Stream};
 /// A connection as its callers see it.
 pub(super) struct Link {
     outbox: RefCell<Vec<u8>>,
-    waiting: RefCell<VecDeque<oneshot::Sender<Reply>>>,
+    waiting: RefCell<VecDeque<Caller>>,
     /// There is something to write.
     wake: Notify,
     /// The connection is to be given up.
@@ -39,6 +39,12 @@ pub(super) struct Link {
     error: RefCell<String>,
     latency: Cell<Option<Duration>>,
     round_trips: Cell<u64>,
+}
+
+/// Who the next replies are for.
+enum Caller {
+    One(oneshot::Sender<Reply>),
+    Many { to: oneshot::Sender<Vec<Reply>>, missing: usize, got: Vec<Reply> },
 }
 
 impl Link {
@@ -65,6 +71,30 @@ impl Link {
         deadline: Instant,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Reply, StoreError> {
+        self.exchange(deadline, 1, Caller::One, encode).await
+    }
+
+    /// Sends `count` commands, one after the other and nothing in between, and waits for all their replies.
+    pub(super) async fn call_many(
+        &self,
+        deadline: Instant,
+        count: usize,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Vec<Reply>, StoreError> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let caller = |to| Caller::Many { to, missing: count, got: Vec::new() };
+        self.exchange(deadline, count, caller, encode).await
+    }
+
+    async fn exchange<T>(
+        &self,
+        deadline: Instant,
+        count: usize,
+        caller: impl FnOnce(oneshot::Sender<T>) -> Caller,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<T, StoreError> {
         if !self.up.get() {
             return Err(StoreError::Down(self.error.borrow().clone()));
         }
@@ -73,14 +103,14 @@ impl Link {
         }
         let (sender, receiver) = oneshot::channel();
         encode(&mut self.outbox.borrow_mut());
-        self.waiting.borrow_mut().push_back(sender);
+        self.waiting.borrow_mut().push_back(caller(sender));
         self.wake.notify_one();
-        self.round_trips.set(self.round_trips.get() + 1);
+        self.round_trips.set(self.round_trips.get().saturating_add(u64::try_from(count).unwrap_or(u64::MAX)));
         let (sent, generation) = (Instant::now(), self.generation.get());
         match timeout_at(deadline, receiver).await {
-            Ok(Ok(reply)) => {
+            Ok(Ok(answer)) => {
                 self.latency.set(Some(sent.elapsed()));
-                Ok(reply)
+                Ok(answer)
             }
             Ok(Err(_)) => Err(StoreError::Down(self.error.borrow().clone())),
             Err(_) => {
@@ -91,6 +121,24 @@ impl Link {
                 Err(StoreError::Timeout)
             }
         }
+    }
+
+    /// Hands a reply to who waits for it; false where nobody does. A caller that gave up is handed its replies all the
+    /// same: they have to be taken out of the way.
+    fn deliver(&self, reply: Reply) -> bool {
+        let mut waiting = self.waiting.borrow_mut();
+        match waiting.pop_front() {
+            None => return false,
+            Some(Caller::One(to)) => drop(to.send(reply)),
+            Some(Caller::Many { to, missing, mut got }) => {
+                got.push(reply);
+                match missing {
+                    0 | 1 => drop(to.send(got)),
+                    _ => waiting.push_front(Caller::Many { to, missing: missing - 1, got }),
+                }
+            }
+        }
+        true
     }
 
     /// Closes that connection, unless it is another one by now.
@@ -173,10 +221,11 @@ impl Link {
                 match reply {
                     Err(error) => return error.to_string(),
                     Ok(Reply::Push(_)) => {}
-                    Ok(reply) => match self.waiting.borrow_mut().pop_front() {
-                        Some(caller) => drop(caller.send(reply)),
-                        None => return "the server answered without a question".into(),
-                    },
+                    Ok(reply) => {
+                        if !self.deliver(reply) {
+                            return "the server answered without a question".into();
+                        }
+                    }
                 }
             }
             decoder.buffer_mut().reserve(READ_BYTES);

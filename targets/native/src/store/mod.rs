@@ -4,6 +4,7 @@
 //! and what it means is the core's; this is connections, time limits and recovery.
 
 mod address;
+mod apart;
 mod cluster;
 mod link;
 mod sentinel;
@@ -26,6 +27,7 @@ use cluster::ClusterClient;
 use tcp::TcpClient;
 
 pub use address::AddressError;
+pub use apart::Apart;
 
 /// A store, by the way it is reached.
 pub enum StoreClient {
@@ -117,6 +119,28 @@ impl StoreClient {
         match reply {
             Reply::Error(line) => Err(StoreError::from_server(&line)),
             reply => Ok(reply),
+        }
+    }
+
+    /// Sends commands of any kind in one write, with nothing in between, and waits for all their replies; in a cluster
+    /// one after the other, each to where its first key is. Error answers are among the replies.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; some commands may have been executed. The embedded store takes no commands.
+    pub async fn commands<T: AsRef<[u8]>>(
+        &self,
+        commands: &[impl AsRef<[T]>],
+    ) -> Result<Vec<Reply>, StoreError> {
+        match self {
+            Self::Tcp(client) => client.commands(commands).await,
+            Self::Cluster(client) => {
+                let mut replies = Vec::with_capacity(commands.len());
+                for command in commands {
+                    replies.push(client.command(command.as_ref()).await?);
+                }
+                Ok(replies)
+            }
+            Self::Embedded(_) => Err(StoreError::Down("the embedded store takes no commands".into())),
         }
     }
 

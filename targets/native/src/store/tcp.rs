@@ -79,6 +79,18 @@ impl TcpClient {
         self.link.call(Instant::now() + self.timeout, |out| resp::encode(args, out)).await
     }
 
+    pub(super) async fn commands<T: AsRef<[u8]>>(
+        &self,
+        commands: &[impl AsRef<[T]>],
+    ) -> Result<Vec<Reply>, StoreError> {
+        let encode = |out: &mut Vec<u8>| {
+            for command in commands {
+                resp::encode(command.as_ref(), out);
+            }
+        };
+        self.link.call_many(Instant::now() + self.timeout, commands.len(), encode).await
+    }
+
     pub(super) async fn settled(&self) {
         self.link.settled().await;
     }
