@@ -1,7 +1,7 @@
 //! Which origin gets a request (contract section 3, `ROUTER_STRATEGY`). The order is worked out from values: views of
 //! the origins, a turn, a draw. Load and health themselves are [`crate::origins::Board`]'s.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::mem;
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     event::Event,
     flow::Flow,
     origins::OriginId,
-    plugin::{Plan, Plugin},
+    plugin::{Plan, Plugin, Ruling},
     plugins::routes::RouteKind,
     store::Ask,
 };
@@ -124,10 +124,13 @@ impl Plugin for Router {
             return Plan::Pass;
         }
         flow.outgoing.origins = self.order(flow);
-        if let Some(origin) = flow.outgoing.origins.first() {
-            flow.events.push(Event::RouterSelected { origin: *origin });
-        }
-        Plan::Pass
+        let Some(origin) = flow.outgoing.origins.first().copied() else { return Plan::Pass };
+        // Told only once everybody before has let the request pass: what is refused or served from the cache goes to
+        // no origin.
+        Plan::Judge(Box::new(move |flow, _| {
+            flow.events.push(Event::RouterSelected { origin });
+            Ruling::Pass
+        }))
     }
 }
 

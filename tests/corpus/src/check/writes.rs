@@ -1,0 +1,58 @@
+//! Compares what the store was told.
+
+use acip_core::store::Op;
+use bytes::Bytes;
+
+use super::{same, within};
+use crate::expect::Write;
+
+pub(super) fn check(expected: &[Write], ops: &[Op], wrong: &mut Vec<String>) {
+    let names =
+        |ops: &[Op]| ops.iter().map(|op| format!("{} {}", parts(op).0, parts(op).1)).collect::<Vec<_>>();
+    let wanted: Vec<String> = expected.iter().map(|write| format!("{} {}", write.op, write.key)).collect();
+    if wanted != names(ops) {
+        wrong.push(format!("writes: expected {wanted:?}, are {:?}", names(ops)));
+        return;
+    }
+    for (write, op) in expected.iter().zip(ops) {
+        one(write, op, wrong);
+    }
+}
+
+fn one(write: &Write, op: &Op, wrong: &mut Vec<String>) {
+    let what = format!("write to `{}`", write.key);
+    let (_, _, value, ttl_ms) = parts(op);
+    if let Some(text) = &write.value {
+        same(&what, text, &String::from_utf8_lossy(&value).into_owned(), wrong);
+    }
+    if let Some(json) = &write.json {
+        within(&what, json, &serde_json::from_slice(&value).unwrap_or_default(), wrong);
+    }
+    if let Some(fields) = &write.fields
+        && let Op::SetHash { fields: is, .. } = op
+    {
+        same(&what, fields, &is.iter().cloned().collect(), wrong);
+    }
+    if let Some(ttl) = write.ttl {
+        same(&format!("{what}: ttl ms"), &Some(ttl.ms()), &ttl_ms, wrong);
+    }
+}
+
+fn parts(op: &Op) -> (&'static str, &str, Bytes, Option<u64>) {
+    let text = |text: &String| Bytes::copy_from_slice(text.as_bytes());
+    match op {
+        Op::Set { key, value, ttl_ms, .. } => ("set", key, value.clone(), *ttl_ms),
+        Op::SetHash { key, ttl_ms, .. } => ("hash", key, Bytes::new(), *ttl_ms),
+        Op::Delete { key } => ("delete", key, Bytes::new(), None),
+        Op::Index { key, member, remove, .. } => {
+            (if *remove { "unindex" } else { "index" }, key, text(member), None)
+        }
+        Op::Spend { limit, .. } => ("spend", &limit.key, Bytes::new(), None),
+        Op::Refund { key, .. } => ("refund", key, Bytes::new(), None),
+        Op::Record { key } | Op::WorkerRecord { key, .. } | Op::Get { key } => {
+            ("read", key, Bytes::new(), None)
+        }
+        Op::SpendRecord { prefix, .. } => ("spend-record", prefix, Bytes::new(), None),
+        Op::Workers { index, .. } => ("workers", index, Bytes::new(), None),
+    }
+}
