@@ -30,6 +30,8 @@ pub enum Page {
     Plugin(String),
     /// `/gateway/config`
     Config,
+    /// `/gateway/ui`
+    Ui,
 }
 
 /// What the shell knows of itself.

@@ -73,6 +73,7 @@ fn page(rules: &Rules, request: &Request) -> Option<Page> {
             Page::Plugin(String::from(name))
         }
         "/gateway/config" => Page::Config,
+        "/gateway/ui" => Page::Ui,
         _ => return None,
     })
 }

@@ -19,6 +19,7 @@ use crate::{
 mod pages;
 #[cfg(test)]
 mod tests;
+mod ui;
 
 /// Keeps the gateway's own paths away from origins, whichever other plugins are on.
 pub struct Health;
@@ -110,6 +111,7 @@ pub(crate) fn render(report: Report, status: &Status) -> Reply {
                 return gateway.refused(flow, Refusal::new(ErrorCode::NotFound, "plugin", message));
             }
         },
+        Page::Ui => ui::answer(),
         Page::Config => json(StatusCode::OK, &document.masked()),
         Page::Metrics => {
             let kind = if open_metrics { OPEN_METRICS } else { PROMETHEUS };
