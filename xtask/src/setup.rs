@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Need] = &[
     ("openssl", "openssl"),
     ("curl", "curl"),
     ("promtool", "prometheus"),
+    ("chromium", "chromium"),
 ];
 
 /// Installs the packages whose programs are missing.

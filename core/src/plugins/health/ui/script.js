@@ -20,6 +20,8 @@ async function ask(path, credential) {
   const headers = credential ? { authorization: `Bearer ${credential}` } : {};
   const answer = await fetch(path, { headers, cache: "no-store", credentials: "omit" });
   if (answer.status === 401 || answer.status === 403) throw new Refused(path, answer.status);
+  // A gateway that is not well says so with 503, and why.
+  if (!answer.ok && !path.startsWith("/gateway/health")) throw new Error(`${path} answered ${answer.status}`);
   return answer;
 }
 
@@ -257,7 +259,6 @@ async function look() {
   await attempt(async () => health(await (await ask("/gateway/health/detailed", token)).json()));
   await attempt(async () => {
     const answer = await ask(metricsPath, token);
-    if (!answer.ok) throw new Error("metrics are switched off");
     const [now, at] = [samples(await answer.text()), performance.now()];
     if (last) {
       history.push(point(now, last.now, (at - last.at) / 1000));
