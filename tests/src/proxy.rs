@@ -20,6 +20,7 @@ use crate::Redis;
 pub struct RedisProxy {
     port: u16,
     counts: Arc<Mutex<BTreeMap<String, u64>>>,
+    pieces: Arc<AtomicU64>,
     delay_ms: Arc<AtomicU64>,
     gate: Arc<Gate>,
     open: Arc<Mutex<Vec<TcpStream>>>,
@@ -56,23 +57,24 @@ impl RedisProxy {
         let port = listener.local_addr().expect("an address").port();
         let counts = Arc::new(Mutex::new(BTreeMap::new()));
         let (delay_ms, open) = (Arc::<AtomicU64>::default(), Arc::<Mutex<Vec<TcpStream>>>::default());
-        let gate = Arc::<Gate>::default();
+        let (gate, pieces) = (Arc::<Gate>::default(), Arc::<AtomicU64>::default());
+        let shared_pieces = Arc::clone(&pieces);
         let shared_gate = Arc::clone(&gate);
         let (shared, target) = (Arc::clone(&counts), redis.port());
         let (delay, sockets) = (Arc::clone(&delay_ms), Arc::clone(&open));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else { continue };
-                let counts = Arc::clone(&shared);
+                let (counts, pieces) = (Arc::clone(&shared), Arc::clone(&shared_pieces));
                 let (Ok(from), Ok(to)) = (client.try_clone(), server.try_clone()) else { continue };
-                thread::spawn(move || commands(from, to, &counts));
+                thread::spawn(move || commands(from, to, &counts, &pieces));
                 let kept = [client.try_clone(), server.try_clone()].into_iter().flatten();
                 sockets.lock().unwrap_or_else(PoisonError::into_inner).extend(kept);
                 let (delay, gate) = (Arc::clone(&delay), Arc::clone(&shared_gate));
                 thread::spawn(move || replies(server, client, &delay, &gate));
             }
         });
-        Self { port, counts, delay_ms, gate, open }
+        Self { port, counts, pieces, delay_ms, gate, open }
     }
 
     /// Where gateways find it.
@@ -108,16 +110,27 @@ impl RedisProxy {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Pieces in which commands came: a write of less than 16 KiB is one.
+    pub fn pieces(&self) -> u64 {
+        self.pieces.load(Ordering::Relaxed)
+    }
+
     /// All commands seen so far.
     pub fn total(&self) -> u64 {
         self.counts().values().sum()
     }
 }
 
-fn commands(mut from: TcpStream, mut to: TcpStream, counts: &Mutex<BTreeMap<String, u64>>) {
+fn commands(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    counts: &Mutex<BTreeMap<String, u64>>,
+    pieces: &AtomicU64,
+) {
     let mut decoder = Decoder::default();
     let mut buffer = [0; 16 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
+        pieces.fetch_add(1, Ordering::Relaxed);
         decoder.feed(&buffer[..read]);
         // Counted before it is passed on: who sees an answer sees its command counted.
         while let Some(command) = decoder.next() {

@@ -169,9 +169,9 @@ async fn single(
     bridge: &Bridge,
     right: Right,
     encoding: Encoding,
-    words: Words,
+    mut words: Words,
 ) -> Result<Response<Body>, Problem> {
-    let apart = judge(bridge, right, &words).await?.map_err(Problem::bad)?;
+    let apart = judge(bridge, right, &mut words).await?.map_err(Problem::bad)?;
     let reply = match apart {
         true => send_apart(bridge, &[words]).await?.pop(),
         false => bridge.store.commands(&[words]).await?.pop(),
@@ -195,8 +195,8 @@ async fn pipeline(
 ) -> Result<Response<Body>, Problem> {
     let (mut sent, mut refused, mut apart) =
         (Vec::with_capacity(commands.len()), Vec::with_capacity(commands.len()), false);
-    for words in commands {
-        match judge(bridge, right, &words).await? {
+    for mut words in commands {
+        match judge(bridge, right, &mut words).await? {
             Ok(blocks) => {
                 apart |= blocks;
                 sent.push(words);
@@ -225,9 +225,9 @@ async fn transaction(
     }
     let mut sent = Vec::with_capacity(commands.len() + 2);
     sent.push(vec![Bytes::from_static(b"MULTI")]);
-    for (index, words) in commands.into_iter().enumerate() {
+    for (index, mut words) in commands.into_iter().enumerate() {
         // Within a transaction nothing blocks.
-        if let Err(error) = judge(bridge, right, &words).await? {
+        if let Err(error) = judge(bridge, right, &mut words).await? {
             return Err(discarded(index, &error));
         }
         sent.push(words);
@@ -258,8 +258,8 @@ fn discarded(index: usize, error: &str) -> Problem {
     ))
 }
 
-/// Whether a command needs a connection of its own, or the error that it gets instead of being sent.
-async fn judge(bridge: &Bridge, right: Right, words: &Words) -> Result<Result<bool, String>, Problem> {
+/// Makes a command ready to be sent: whether it needs a connection of its own, or the error that it gets instead.
+async fn judge(bridge: &Bridge, right: Right, words: &mut Words) -> Result<Result<bool, String>, Problem> {
     let apart = match bridge.shared.policy.judge(words) {
         Ruling::Refused(error) => return Ok(Err(error)),
         Ruling::Apart => true,
@@ -272,6 +272,7 @@ async fn judge(bridge: &Bridge, right: Right, words: &Words) -> Result<Result<bo
             "NOPERM this user has no permissions to run the '{name}' command; its token only reads"
         )));
     }
+    bridge.shared.scripts.translate(words);
     Ok(Ok(apart))
 }
 
@@ -299,7 +300,14 @@ pub(super) async fn open_apart(bridge: &Bridge) -> Result<(Apart, body::Share), 
             "ERR too many blocking commands and subscriptions at once",
         )
     })?;
-    let opened = timeout(bridge.shared.timeout(), Apart::open(&bridge.shared.store)).await;
+    let opening = async {
+        let mut connection = Apart::open(&bridge.shared.store).await?;
+        // A server that hangs still lets its kernel connect.
+        connection.send(&[["PING"]]).await?;
+        connection.next().await?;
+        Ok::<_, StoreError>(connection)
+    };
+    let opened = timeout(bridge.shared.timeout(), opening).await;
     Ok((opened.map_err(|_| StoreError::Timeout)??, place))
 }
 

@@ -9,6 +9,7 @@ mod json;
 mod path;
 mod policy;
 mod reply;
+mod scripts;
 mod serve;
 mod tokens;
 
@@ -28,6 +29,7 @@ use crate::{listener, process::Phase, server::StartError, store::StoreClient, tl
 use body::Budget;
 use flags::Flags;
 pub use policy::{NotDangerous, Policy};
+use scripts::Scripts;
 pub use tokens::{Right, Tokens};
 
 /// How to run it.
@@ -51,6 +53,7 @@ struct Shared {
     store: StoreSettings,
     max_body_bytes: usize,
     max_reply_bytes: usize,
+    scripts: Scripts,
     /// Memory for bodies of both directions.
     budget: Budget,
     /// Free places for client connections.
@@ -139,6 +142,7 @@ fn shared(settings: Settings) -> Shared {
         store,
         max_body_bytes,
         max_reply_bytes,
+        scripts: Scripts::default(),
         // One body and one answer of the largest size must fit.
         budget: Budget::new(BODIES_BYTES.max(max_body_bytes.saturating_add(max_reply_bytes))),
         places: Arc::new(Semaphore::new((server.max_connections as usize).clamp(1, Semaphore::MAX_PERMITS))),
