@@ -1,5 +1,6 @@
 //! `cargo xtask bench …`: speed as ratios measured in one run, against real rivals on the same machine.
 
+mod bridge;
 mod quick;
 mod stage;
 
@@ -15,11 +16,21 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
+    /// One thread of `redis-rest`, `GET key`, against nginx `proxy_pass`; then 10,000 idle connections
+    Bridge {
+        /// Seconds per measurement
+        #[arg(long, default_value_t = 4)]
+        seconds: u64,
+        /// Measurements per contestant; the median counts
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
 }
 
 /// Runs a bench; an error is a mark that was missed, or a contestant that did not start.
 pub(crate) fn run(bench: &Bench) -> Result<(), String> {
     match bench {
         Bench::Quick { seconds, rounds } => quick::measure(*seconds, *rounds),
+        Bench::Bridge { seconds, rounds } => bridge::measure(*seconds, *rounds),
     }
 }

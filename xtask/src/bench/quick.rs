@@ -7,15 +7,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::stage::{self, KEY, Running};
+use super::stage::{self, Contestant, KEY, Running};
 use crate::{run, setup};
-
-/// Contestants in the order of the table.
-struct Contestant {
-    name: &'static str,
-    port: u16,
-    rates: Vec<f64>,
-}
 
 pub(super) fn measure(seconds: u64, rounds: usize) -> Result<(), String> {
     setup::packages(NEEDS)?;
@@ -39,60 +32,25 @@ pub(super) fn measure(seconds: u64, rounds: usize) -> Result<(), String> {
         ("nginx + Lua + Redis: key hash, EVALSHA, proxy", lua),
         ("acip-gateway, auth + limit, Redis", shared),
     ]
-    .map(|(name, port)| Contestant { name, port, rates: Vec::new() });
-    for contestant in &contestants {
-        stage::wait_for(contestant.port, contestant.name)?;
-        stage::wrk(contestant.port, PATH, 1)?;
-    }
-    for _ in 0..rounds.max(1) {
-        for contestant in &mut contestants {
-            contestant.rates.push(stage::wrk(contestant.port, PATH, seconds)?);
-        }
-    }
+    .map(|(name, port)| Contestant::new(name, port, PATH));
+    stage::race(&mut contestants, seconds, rounds)?;
     report(&contestants, &gateways)
 }
 
 fn report(contestants: &[Contestant; 5], gateways: &[Running; 2]) -> Result<(), String> {
     let [_, plain, embedded, lua, shared] = contestants;
-    println!("wrk, 32 keep-alive connections, one worker or thread each, medians\n");
-    println!("| contestant | requests/s | min–max |\n|---|---:|---:|");
-    for contestant in contestants {
-        let (low, middle, high) = contestant.spread();
-        println!("| {} | {middle:.0} | {low:.0}–{high:.0} |", contestant.name);
-    }
+    stage::print(contestants);
     let resident = gateways.iter().filter_map(Running::resident_bytes).max();
     let resident_mib = resident.ok_or("the gateway ended during the run; its log is in target/bench")? as f64
         / f64::from(1 << 20);
-    let marks = [
+    stage::judge(&[
         ("embedded store / nginx proxy_pass", embedded.median() / plain.median(), MARK_EMBEDDED, true),
         ("Redis / nginx + Lua + Redis", shared.median() / lua.median(), MARK_REDIS, true),
         ("resident memory after the run, MiB", resident_mib, MARK_RESIDENT_MIB, false),
-    ];
-    println!("\n| mark | measured | wanted | |\n|---|---:|---:|---|");
-    let mut missed = 0;
-    for (name, measured, wanted, at_least) in marks {
-        let met = if at_least { measured >= wanted } else { measured <= wanted };
-        missed += usize::from(!met);
-        let (sign, word) = (if at_least { "≥" } else { "≤" }, if met { "met" } else { "MISSED" });
-        println!("| {name} | {measured:.2} | {sign} {wanted} | {word} |");
-    }
-    if missed == 0 { Ok(()) } else { Err(format!("{missed} of {} marks missed", marks.len())) }
+    ])
 }
 
-impl Contestant {
-    fn spread(&self) -> (f64, f64, f64) {
-        let mut rates = self.rates.clone();
-        rates.sort_by(f64::total_cmp);
-        let at = |index: usize| rates.get(index).copied().unwrap_or_default();
-        (at(0), at(rates.len() / 2), at(rates.len().saturating_sub(1)))
-    }
-
-    fn median(&self) -> f64 {
-        self.spread().1
-    }
-}
-
-fn build(root: &Path) -> Result<PathBuf, String> {
+pub(super) fn build(root: &Path) -> Result<PathBuf, String> {
     run::must(run::cargo(&["build", "--locked", "--release", "--package", "acip-gateway"])?)?;
     Ok(root.join("target/release/acip-gateway"))
 }

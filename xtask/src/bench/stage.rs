@@ -52,6 +52,71 @@ impl Drop for Running {
     }
 }
 
+/// One of those that are measured against each other.
+pub(super) struct Contestant {
+    name: &'static str,
+    port: u16,
+    path: &'static str,
+    rates: Vec<f64>,
+}
+
+impl Contestant {
+    pub(super) fn new(name: &'static str, port: u16, path: &'static str) -> Self {
+        Self { name, port, path, rates: Vec::new() }
+    }
+
+    fn spread(&self) -> (f64, f64, f64) {
+        let mut rates = self.rates.clone();
+        rates.sort_by(f64::total_cmp);
+        let at = |index: usize| rates.get(index).copied().unwrap_or_default();
+        (at(0), at(rates.len() / 2), at(rates.len().saturating_sub(1)))
+    }
+
+    pub(super) fn median(&self) -> f64 {
+        self.spread().1
+    }
+}
+
+/// Measures all in turns, after a second of warm-up each.
+pub(super) fn race(contestants: &mut [Contestant], seconds: u64, rounds: usize) -> Result<(), String> {
+    for contestant in contestants.iter() {
+        wait_for(contestant.port, contestant.name)?;
+        wrk(contestant.port, contestant.path, 1)?;
+    }
+    for _ in 0..rounds.max(1) {
+        for contestant in contestants.iter_mut() {
+            contestant.rates.push(wrk(contestant.port, contestant.path, seconds)?);
+        }
+    }
+    Ok(())
+}
+
+/// Prints what was measured.
+pub(super) fn print(contestants: &[Contestant]) {
+    println!("wrk, 32 keep-alive connections, one worker or thread each, medians\n");
+    println!("| contestant | requests/s | min–max |\n|---|---:|---:|");
+    for contestant in contestants {
+        let (low, middle, high) = contestant.spread();
+        println!("| {} | {middle:.0} | {low:.0}–{high:.0} |", contestant.name);
+    }
+}
+
+/// Prints marks: name, measured, wanted, and whether at least that or at most.
+///
+/// # Errors
+/// Some were missed.
+pub(super) fn judge(marks: &[(&str, f64, f64, bool)]) -> Result<(), String> {
+    println!("\n| mark | measured | wanted | |\n|---|---:|---:|---|");
+    let mut missed = 0;
+    for (name, measured, wanted, at_least) in marks {
+        let met = if *at_least { measured >= wanted } else { measured <= wanted };
+        missed += usize::from(!met);
+        let (sign, word) = (if *at_least { "≥" } else { "≤" }, if met { "met" } else { "MISSED" });
+        println!("| {name} | {measured:.2} | {sign} {wanted} | {word} |");
+    }
+    if missed == 0 { Ok(()) } else { Err(format!("{missed} of {} marks missed", marks.len())) }
+}
+
 /// A folder for configurations and logs, emptied first.
 pub(super) fn folder(root: &Path) -> Result<PathBuf, String> {
     let folder = root.join("target/bench");
