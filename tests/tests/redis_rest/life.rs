@@ -1,6 +1,6 @@
 //! Redis that is down, hangs or comes back; the bridge's own end.
 
-use std::net::TcpStream;
+use std::{net::TcpStream, process::Command};
 
 use acip_tests::{Bridge, Redis, wait_for};
 use http_body_util::BodyExt as _;
@@ -119,4 +119,43 @@ async fn a_second_signal_ends_at_once() {
     stand.bridge.signal("TERM");
     assert_eq!(stand.bridge.wait(), Some(0));
     assert!(popped.await.expect("no panic").is_err(), "it broke off");
+}
+
+#[test]
+fn tls_is_offered_with_both_versions_of_http() {
+    if !native() {
+        return;
+    }
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-subj", "/CN=bridge", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"])
+        .args([
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-out",
+            &cert,
+            "-keyout",
+            &key,
+        ])
+        .output()
+        .expect("openssl starts");
+    assert!(made.status.success(), "{made:?}");
+    let redis = Redis::start();
+    let bridge = Bridge::with(&redis.url(), &["--tls-cert", &cert, "--tls-key", &key]);
+    let url = format!("https://127.0.0.1:{}/set/k", bridge.port());
+    for (option, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
+        let output = Command::new("curl")
+            .args(["-sS", option, "--cacert", &cert, "-w", " %{http_version}", "-d", "value", &url])
+            .args(["-H", &format!("authorization: Bearer {}", Bridge::TOKEN)])
+            .output()
+            .expect("curl starts");
+        let expected = format!("{{\"result\":\"OK\"}} {version}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{output:?}");
+    }
+    assert_eq!(redis.cli(&["GET", "k"]), "value");
 }

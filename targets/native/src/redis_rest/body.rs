@@ -9,7 +9,10 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
-use http::{HeaderMap, header::EXPECT};
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode,
+    header::{CONTENT_TYPE, EXPECT},
+};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -151,6 +154,16 @@ pub(super) enum Body {
     },
     /// Events as they come.
     Events(Pin<Box<dyn Stream<Item = Bytes>>>),
+}
+
+impl Body {
+    /// A JSON answer.
+    pub(super) fn response(status: StatusCode, json: Vec<u8>, share: Option<Share>) -> Response<Self> {
+        let mut response = Response::new(Self::Whole { bytes: Some(json.into()), _share: share });
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
 }
 
 impl HttpBody for Body {

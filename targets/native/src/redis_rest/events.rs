@@ -1,19 +1,20 @@
 //! `/subscribe/{channel}…`, `/psubscribe/{pattern}…` and `/monitor`: messages as server-sent events, each stream on a
 //! connection to Redis of its own.
 
-use std::{rc::Rc, time::Duration};
+use std::time::Duration;
 
-use acip_core::store::Reply;
+use acip_core::store::{Reply, StoreError};
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, header};
 use tokio::{sync::watch, time::timeout};
 
 use super::{
     Bridge,
-    answer::{Problem, open_apart},
+    ask::{no_permission, open_apart},
     body::{Body, Share},
     json::Words,
+    problem::Problem,
     tokens::Right,
 };
 use crate::{process::Phase, store::Apart};
@@ -27,24 +28,19 @@ struct Events {
 }
 
 /// Opens a stream. It ends when the client leaves, Redis closes the connection, or the server drains.
-pub(super) async fn open(bridge: &Rc<Bridge>, right: Right, words: Words) -> Result<Response<Body>, Problem> {
-    let monitors = words.first().is_some_and(|name| name.eq_ignore_ascii_case(b"monitor"));
-    if monitors && right != Right::Full {
-        return Err(Problem::bad(
-            "NOPERM this user has no permissions to run the 'monitor' command; its token only reads",
-        ));
-    }
-    if monitors && !bridge.shared.policy.allows("MONITOR") {
-        return Err(Problem::bad(
-            "NOPERM `MONITOR` is switched off here; whoever runs this server can allow it by `--allow \"MONITOR\"`",
-        ));
+pub(super) async fn open(bridge: &Bridge, right: Right, words: Words) -> Result<Response<Body>, Problem> {
+    if words.first().is_some_and(|name| name.eq_ignore_ascii_case(b"monitor")) {
+        if right != Right::Full {
+            return Err(Problem::bad(no_permission(&words)));
+        }
+        if let Some(error) = bridge.shared.policy.refuses("MONITOR") {
+            return Err(Problem::bad(error));
+        }
     }
     let (mut connection, place) = open_apart(bridge).await?;
     connection.send(&[words]).await?;
     let waited = timeout(bridge.shared.timeout(), connection.next()).await;
-    let first = waited.map_err(|_| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "ERR the store did not answer in time")
-    })??;
+    let first = waited.map_err(|_| StoreError::Timeout)??;
     if let Reply::Error(line) = &first {
         return Err(Problem::bad(String::from_utf8_lossy(line)));
     }

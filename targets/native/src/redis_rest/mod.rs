@@ -1,13 +1,15 @@
 //! `acip-gateway redis-rest`: Redis over HTTP, the way Upstash's own endpoint and SDKs speak it, in front of any Redis.
-//! It holds no decision of the gateway. Start at [`run`]; a request's way is in `answer`.
+//! It holds no decision of the gateway. Start at [`run`]; a request's way is `answer`, then `ask`.
 
 mod answer;
+mod ask;
 mod body;
 mod events;
 mod flags;
 mod json;
 mod path;
 mod policy;
+mod problem;
 mod reply;
 mod scripts;
 mod serve;

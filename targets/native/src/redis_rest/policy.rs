@@ -42,9 +42,13 @@ impl Policy {
         Ok(Self { allowed })
     }
 
-    /// Whether this dangerous command was allowed.
-    pub(super) fn allows(&self, name: &str) -> bool {
-        self.allowed.contains(name)
+    /// The error that a dangerous command gets, unless it was allowed.
+    pub(super) fn refuses(&self, dangerous: &str) -> Option<String> {
+        (!self.allowed.contains(dangerous)).then(|| {
+            format!(
+                "NOPERM `{dangerous}` is switched off here; whoever runs this server can allow it by `--allow \"{dangerous}\"`"
+            )
+        })
     }
 
     /// Judges a command.
@@ -57,12 +61,9 @@ impl Policy {
                 "ERR `{known}` changes a connection that others share and is not available here{instead}"
             ));
         }
-        if let Some(known) = DANGEROUS.iter().find(|known| is(known, words))
-            && !self.allowed.contains(known)
-        {
-            return Ruling::Refused(format!(
-                "NOPERM `{known}` is switched off here; whoever runs this server can allow it by `--allow \"{known}\"`"
-            ));
+        let dangerous = DANGEROUS.iter().find(|known| is(known, words));
+        if let Some(error) = dangerous.and_then(|known| self.refuses(known)) {
+            return Ruling::Refused(error);
         }
         let blocks = BLOCKING.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
             || (READS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())) && has_block(words));
@@ -212,6 +213,14 @@ mod tests {
         check("WAIT 1 0", "apart");
         check("FUNCTION LOAD x", "shared");
         check("FUNCTION FLUSH", "NOPERM");
+    }
+
+    #[test]
+    fn the_documentation_names_them_all() {
+        let text = include_str!("../../../../docs/redis-rest.md");
+        for name in DANGEROUS {
+            assert!(text.contains(&format!("`{name}`")), "{name}");
+        }
     }
 
     #[test]
