@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, net::IpAddr};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{expect::Expect, moment::Span};
+use crate::{
+    expect::{Expect, Text},
+    moment::Span,
+};
 
 /// One case, with everything that its file shares filled in and no placeholder left.
 #[derive(Clone, Debug, Deserialize)]
@@ -54,11 +57,11 @@ pub struct Learned {
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// A string.
-    pub text: Option<String>,
+    pub text: Option<Text>,
     /// A string that holds JSON.
     pub json: Option<Value>,
     /// A hash.
-    pub hash: Option<BTreeMap<String, String>>,
+    pub hash: Option<BTreeMap<String, Text>>,
     /// Time to live; none: for ever.
     pub ttl: Option<Span>,
 }

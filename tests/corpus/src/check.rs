@@ -174,7 +174,7 @@ fn kept(key: &str, kept: &Kept, found: Option<&Bytes>, wrong: &mut Vec<String>) 
     match (kept, found) {
         (Kept::There(there), found) => same(&format!("{what} is there"), there, &found.is_some(), wrong),
         (Kept::Is(expected), Some(found)) => {
-            same(&what, expected, &String::from_utf8_lossy(found).into_owned(), wrong);
+            same(&what, &expected.0, &String::from_utf8_lossy(found).into_owned(), wrong);
         }
         (Kept::Json { json }, Some(found)) => {
             within(&what, json, &serde_json::from_slice(found).unwrap_or_default(), wrong);

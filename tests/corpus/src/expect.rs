@@ -112,13 +112,27 @@ pub struct Write {
     /// Which key.
     pub key: String,
     /// Of `set`: the value; of `index`: the member.
-    pub value: Option<String>,
+    pub value: Option<Text>,
     /// Of `set`: the value, as JSON.
     pub json: Option<Value>,
     /// Of `hash`: its fields, all of them.
-    pub fields: Option<BTreeMap<String, String>>,
+    pub fields: Option<BTreeMap<String, Text>>,
     /// Time to live.
     pub ttl: Option<Span>,
+}
+
+/// A text, or a number that a placeholder stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text(pub String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        match Value::deserialize(source)? {
+            Value::String(text) => Ok(Self(text)),
+            Value::Number(number) => Ok(Self(number.to_string())),
+            other => Err(serde::de::Error::custom(format!("`{other}` is no text"))),
+        }
+    }
 }
 
 /// A string of the store.
@@ -128,7 +142,7 @@ pub enum Kept {
     /// `true`: it is there. `false`: it is not.
     There(bool),
     /// Its value.
-    Is(String),
+    Is(Text),
     /// Its value, as JSON: everything named here is there.
     Json {
         /// The members.

@@ -157,7 +157,9 @@ impl Running {
         if !body.is_empty() && asks_none("content-length") && asks_none("transfer-encoding") {
             headers.insert("content-length", body.len().into());
         }
-        let mut request = Request::new(ports::Whole::new(body));
+        let chunked = headers.contains_key("transfer-encoding");
+        let body = if chunked { ports::Whole::chunked(body) } else { ports::Whole::new(body) };
+        let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.version_mut() = Version::HTTP_11;
@@ -262,11 +264,12 @@ pub(crate) fn contents(case: &Case) -> Vec<Op> {
     for (key, entry) in &case.store {
         let ttl_ms = entry.ttl.map(crate::moment::Span::ms);
         if let Some(fields) = &entry.hash {
-            let fields = fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            let fields = fields.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
             ops.push(Op::SetHash { key: key.clone(), fields, ttl_ms, only_new: false });
             continue;
         }
-        let text = entry.text.clone().or_else(|| entry.json.as_ref().map(ToString::to_string));
+        let text = entry.text.as_ref().map(|text| text.0.clone());
+        let text = text.or_else(|| entry.json.as_ref().map(ToString::to_string));
         let value = Bytes::from(text.unwrap_or_default());
         ops.push(Op::Set { key: key.clone(), value, ttl_ms, only_new: false });
     }

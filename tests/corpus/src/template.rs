@@ -16,12 +16,13 @@ use crate::moment::Span;
 pub struct Values {
     values: BTreeMap<String, Value>,
     used: BTreeSet<String>,
+    depth: usize,
 }
 
 impl Values {
     /// Values by name.
     pub fn new(values: BTreeMap<String, Value>) -> Self {
-        Self { values, used: BTreeSet::new() }
+        Self { values, used: BTreeSet::new(), depth: 0 }
     }
 
     /// A name that no placeholder has.
@@ -55,13 +56,25 @@ impl Values {
                 text[start..].find('}').ok_or_else(|| format!("`{text}`: a `${{` is not closed"))? + start;
             let value = self.one(&text[start + 2..end])?;
             if start == 0 && end + 1 == text.len() {
-                let Value::String(inner) = value else { return Ok(value) };
+                let Value::String(inner) = value else { return self.nested(&value) };
                 text = inner;
             } else {
                 text.replace_range(start..=end, &plain(&value));
             }
         }
         Ok(Value::String(text))
+    }
+
+    /// What a variant says may hold placeholders itself, but not itself.
+    fn nested(&mut self, value: &Value) -> Result<Value, String> {
+        self.depth += 1;
+        let filled = if self.depth > DEEPEST {
+            Err("a placeholder stands for itself".to_owned())
+        } else {
+            self.fill(value)
+        };
+        self.depth -= 1;
+        filled
     }
 
     fn one(&mut self, what: &str) -> Result<Value, String> {
@@ -123,6 +136,8 @@ fn plain(value: &Value) -> String {
         other => other.to_string(),
     }
 }
+
+const DEEPEST: usize = 10;
 
 #[cfg(test)]
 mod tests {

@@ -177,7 +177,10 @@ fn request_id(headers: &HeaderMap, facts: &Facts) -> String {
 
 /// Whether `Accept` names RFC 9457's type, with a weight that is not zero.
 fn wants_problem(headers: &HeaderMap) -> bool {
-    let named = |line: &HeaderValue| line.to_str().is_ok_and(|text| text.contains("problem"));
+    // A look that costs little before the list is read; types are compared in any case (RFC 9110 §8.3.1).
+    let named = |line: &HeaderValue| {
+        line.as_bytes().windows(PROBLEM.len()).any(|part| part.eq_ignore_ascii_case(PROBLEM))
+    };
     if !headers.get_all(header::ACCEPT).iter().any(named) {
         return false;
     }
@@ -198,6 +201,8 @@ pub(crate) fn is_preflight(head: &RequestHead) -> bool {
         && head.headers.contains_key(header::ORIGIN)
         && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
+
+const PROBLEM: &[u8] = b"problem";
 
 /// Where a trusted proxy may say the client's region, most explicit first.
 const REGION_FIELDS: [&str; 3] = ["x-region", "x-client-region", "cf-ipcountry"];

@@ -1,5 +1,7 @@
 //! Compares what the store was told.
 
+use std::collections::BTreeMap;
+
 use acip_core::store::Op;
 use bytes::Bytes;
 
@@ -23,7 +25,7 @@ fn one(write: &Write, op: &Op, wrong: &mut Vec<String>) {
     let what = format!("write to `{}`", write.key);
     let (_, _, value, ttl_ms) = parts(op);
     if let Some(text) = &write.value {
-        same(&what, text, &String::from_utf8_lossy(&value).into_owned(), wrong);
+        same(&what, &text.0, &String::from_utf8_lossy(&value).into_owned(), wrong);
     }
     if let Some(json) = &write.json {
         within(&what, json, &serde_json::from_slice(&value).unwrap_or_default(), wrong);
@@ -31,7 +33,14 @@ fn one(write: &Write, op: &Op, wrong: &mut Vec<String>) {
     if let Some(fields) = &write.fields
         && let Op::SetHash { fields: is, .. } = op
     {
-        same(&what, fields, &is.iter().cloned().collect(), wrong);
+        let fields: BTreeMap<&str, &str> =
+            fields.iter().map(|(name, value)| (name.as_str(), value.0.as_str())).collect();
+        same(
+            &what,
+            &fields,
+            &is.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+            wrong,
+        );
     }
     if let Some(ttl) = write.ttl {
         same(&format!("{what}: ttl ms"), &Some(ttl.ms()), &ttl_ms, wrong);

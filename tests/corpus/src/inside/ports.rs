@@ -162,11 +162,17 @@ impl Future for Timer {
 pub(super) struct Whole {
     chunk: Option<Bytes>,
     breaks: bool,
+    /// Whether its length is known before it is read.
+    sized: bool,
 }
 
 impl Whole {
     pub(super) fn new(bytes: Bytes) -> Self {
-        Self { chunk: Some(bytes).filter(|bytes| !bytes.is_empty()), breaks: false }
+        Self { chunk: Some(bytes).filter(|bytes| !bytes.is_empty()), breaks: false, sized: true }
+    }
+
+    pub(super) fn chunked(bytes: Bytes) -> Self {
+        Self { sized: false, ..Self::new(bytes) }
     }
 }
 
@@ -189,7 +195,7 @@ impl Body for Whole {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.breaks {
+        if self.breaks || !self.sized {
             return SizeHint::default();
         }
         SizeHint::with_exact(self.chunk.as_ref().map_or(0, |chunk| chunk.len() as u64))
