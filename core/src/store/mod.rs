@@ -9,6 +9,7 @@ mod error;
 mod limiter;
 pub mod memory;
 pub mod resp;
+pub mod rest;
 mod script;
 mod split;
 

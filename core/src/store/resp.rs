@@ -75,6 +75,15 @@ pub enum RespError {
         /// Cells that came.
         got: usize,
     },
+    /// A word of a command is not UTF-8, which JSON cannot carry.
+    #[error("a word that is not text")]
+    NotText,
+    /// An answer over HTTP was not the JSON that was asked for.
+    #[error("malformed JSON")]
+    BadJson,
+    /// A string in it was not in base64, as if the endpoint did not know `Upstash-Encoding`.
+    #[error("a string that is not in base64")]
+    BadBase64,
     /// An answer came that no command had asked for.
     #[error("an answer without a question")]
     Unasked,

@@ -379,9 +379,18 @@ while a <= argc do
     row[n] = not live and 0 or r[1] == ARGV[a + 1] and 1 or 2
     a, k = a + 2, k + 1
   elseif op == 'T' then
-    local command = { 'SET', KEYS[k], ARGV[a + 1] }
+    local value, how = ARGV[a + 1], ARGV[a + 3]
+    if how == '2' or how == '3' then
+      -- Bytes that came as text: each character stands for the byte of its number.
+      local bytes, char = {}, string.char
+      for byte = 128, 255 do
+        bytes[char(byte < 192 and 194 or 195, byte < 192 and byte or byte - 64)] = char(byte)
+      end
+      value = string.gsub(value, '[\194\195][\128-\191]', bytes)
+    end
+    local command = { 'SET', KEYS[k], value }
     if ARGV[a + 2] ~= '' then command[4], command[5] = 'PX', ARGV[a + 2] end
-    if ARGV[a + 3] == '1' then command[#command + 1] = 'NX' end
+    if how == '1' or how == '3' then command[#command + 1] = 'NX' end
     call(unpack(command))
     a, k = a + 4, k + 1
   elseif op == 'U' then

@@ -8,6 +8,7 @@ use sha1::{Digest, Sha1};
 use super::{
     Batch, Guard, LimitSpec, Op,
     resp::{bulk, decimal, head},
+    rest::text_of,
 };
 use crate::config::Algorithm;
 
@@ -39,6 +40,11 @@ trait Sink {
         decimal(number, &mut digits);
         self.arg(&digits);
     }
+    /// Bytes of any kind; tells whether they were written as text.
+    fn value(&mut self, value: &[u8]) -> bool {
+        self.arg(value);
+        false
+    }
 }
 
 /// Both lists already in RESP.
@@ -53,6 +59,7 @@ struct Wire {
 /// Both lists as they are.
 #[derive(Default)]
 struct Lists {
+    only_text: bool,
     keys: Vec<Vec<u8>>,
     args: Vec<Vec<u8>>,
 }
@@ -84,7 +91,16 @@ impl Script {
 
     /// The words of the `EVALSHA` command (or `EVAL`), for transports that are not RESP.
     pub fn words(&self, batch: &Batch, whole: bool) -> Vec<Vec<u8>> {
-        let mut lists = Lists::default();
+        self.list(batch, whole, Lists::default())
+    }
+
+    /// As [`Script::words`], for transports that carry text alone: a value that is not UTF-8 goes as text, and the script
+    /// stores the bytes that it stands for.
+    pub fn text_words(&self, batch: &Batch, whole: bool) -> Vec<Vec<u8>> {
+        self.list(batch, whole, Lists { only_text: true, ..Lists::default() })
+    }
+
+    fn list(&self, batch: &Batch, whole: bool, mut lists: Lists) -> Vec<Vec<u8>> {
         write(batch, &mut lists);
         let (command, script) = if whole { ("EVAL", Self::SOURCE) } else { ("EVALSHA", self.sha1.as_str()) };
         let mut words =
@@ -175,9 +191,14 @@ fn write_change(op: &Op, sink: &mut impl Sink) {
         Op::Set { key, value, ttl_ms, only_new } => {
             sink.key(key.as_bytes());
             sink.arg(b"T");
-            sink.arg(value);
+            let as_text = sink.value(value);
             write_ttl(*ttl_ms, sink);
-            sink.arg(if *only_new { b"1" } else { b"0" });
+            sink.arg(match (as_text, *only_new) {
+                (false, false) => b"0",
+                (false, true) => b"1",
+                (true, false) => b"2",
+                (true, true) => b"3",
+            });
         }
         Op::SetHash { key, fields, ttl_ms, only_new } => {
             sink.key(key.as_bytes());
@@ -322,6 +343,12 @@ impl Sink for Lists {
 
     fn arg(&mut self, arg: &[u8]) {
         self.args.push(arg.to_vec());
+    }
+
+    fn value(&mut self, value: &[u8]) -> bool {
+        let as_text = self.only_text && core::str::from_utf8(value).is_err();
+        self.args.push(if as_text { text_of(value) } else { value.to_vec() });
+        as_text
     }
 }
 

@@ -12,6 +12,7 @@ mod forward;
 mod instance;
 mod ports;
 mod serve;
+pub mod store;
 mod upload;
 
 pub use body::{Body, BodyError};

@@ -175,6 +175,8 @@ fn operations() -> impl Strategy<Value = Op> {
         2 => (keys_from(&["s:0", "cache:0", "worker:index", "worker:a/\"b:status", "worker:c:gpu", "worker:c:heartbeat"], NOT_STRINGS),
             strings(), ttls(), any::<bool>())
             .prop_map(|(key, value, ttl_ms, only_new)| Op::Set { key, value: value.into(), ttl_ms, only_new }),
+        1 => (keys_from(&["cache:0"], NOT_STRINGS), proptest::collection::vec(any::<u8>(), 0..300), ttls(), any::<bool>())
+            .prop_map(|(key, value, ttl_ms, only_new)| Op::Set { key, value: value.into(), ttl_ms, only_new }),
         4 => (keys_from(&["key:0", "key:1", "worker:0"], &KEYS), fields(), ttls(), any::<bool>())
             .prop_map(|(key, fields, ttl_ms, only_new)| Op::SetHash { key, fields, ttl_ms, only_new }),
         1 => keys_from(&["key:0", "l:0", "s:0"], &KEYS).prop_map(|key| Op::Delete { key }),

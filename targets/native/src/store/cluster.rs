@@ -10,8 +10,9 @@ use std::{
 
 use acip_core::{
     report::StoreStatus,
-    store::{Batch, Cell as StoreCell, Reply, Script, SlotGroup, StoreError, resp},
+    store::{Batch, Cell as StoreCell, Reply, SlotGroup, StoreError},
 };
+use acip_shell::store::{Caller, Form};
 use futures_util::future::try_join_all;
 use redis::{
     RedisError, Value,
@@ -29,14 +30,13 @@ use super::{
     address::{Address, AddressError, Servers},
     link::{FIRST_PAUSE, LONGEST_PAUSE, jittered},
     sentinel::info,
-    tcp::lacks_evalsha,
 };
 
 /// The connections to a cluster, kept by tasks of this thread.
 pub struct ClusterClient {
     shared: Rc<Shared>,
     keeper: JoinHandle<()>,
-    script: Script,
+    caller: Caller,
     timeout: Duration,
 }
 
@@ -75,7 +75,7 @@ impl ClusterClient {
             round_trips: Cell::new(0),
         });
         let keeper = tokio::task::spawn_local(connect(shared.clone(), driver));
-        Ok(Self { shared, keeper, script: Script::new(), timeout })
+        Ok(Self { shared, keeper, caller: Caller::new(), timeout })
     }
 
     pub(super) async fn ask(&self, batch: &Batch) -> Result<Vec<StoreCell>, StoreError> {
@@ -100,14 +100,13 @@ impl ClusterClient {
         group: &'g SlotGroup,
         deadline: Instant,
     ) -> Result<(&'g SlotGroup, Vec<StoreCell>), StoreError> {
-        let width = group.batch.width();
-        let mut reply = self.send(&self.script.words(&group.batch, false), deadline).await?;
-        let refused =
-            if let Reply::Error(line) = &reply { Some(StoreError::from_server(line)) } else { None };
-        if refused.is_some_and(|error| error.is_no_script() || lacks_evalsha(&error)) {
-            reply = self.send(&self.script.words(&group.batch, true), deadline).await?;
-        }
-        Ok((group, resp::row(reply, width)?))
+        let cells = self
+            .caller
+            .ask(&group.batch, async |script, form| {
+                self.send(&script.words(&group.batch, form == Form::Whole), deadline).await
+            })
+            .await?;
+        Ok((group, cells))
     }
 
     pub(super) async fn command<T: AsRef<[u8]>>(&self, args: &[T]) -> Result<Reply, StoreError> {

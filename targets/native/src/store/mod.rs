@@ -7,6 +7,7 @@ mod address;
 mod apart;
 mod cluster;
 mod link;
+mod rest;
 mod sentinel;
 mod stream;
 mod tcp;
@@ -24,6 +25,7 @@ use acip_core::{
 
 use address::{Address, Servers};
 use cluster::ClusterClient;
+use rest::RestClient;
 use tcp::TcpClient;
 
 pub use address::AddressError;
@@ -33,6 +35,8 @@ pub use apart::Apart;
 pub enum StoreClient {
     /// One server, or the master that sentinels name.
     Tcp(TcpClient),
+    /// An endpoint that speaks Redis over HTTP.
+    Rest(RestClient),
     /// A Redis Cluster.
     Cluster(ClusterClient),
     /// In this process, shared by its threads.
@@ -47,6 +51,9 @@ impl StoreClient {
     pub fn check(settings: &StoreSettings) -> Result<(), AddressError> {
         let password = settings.password.as_ref().map(Secret::expose_secret);
         let Some(url) = &settings.url else { return Ok(()) };
+        if is_rest(url) {
+            return RestClient::check(url.expose_secret());
+        }
         Address::parse(url.expose_secret(), password, settings.db).map(|_| ())
     }
 
@@ -58,9 +65,13 @@ impl StoreClient {
         let Some(url) = &settings.url else {
             return Ok(Self::Embedded(memory));
         };
+        let timeout = Duration::from_millis(settings.timeout_ms.max(1));
+        if is_rest(url) {
+            let token = settings.rest_token.as_ref();
+            return Ok(Self::Rest(RestClient::open(url.expose_secret(), token, timeout)?));
+        }
         let password = settings.password.as_ref().map(Secret::expose_secret);
         let address = Address::parse(url.expose_secret(), password, settings.db)?;
-        let timeout = Duration::from_millis(settings.timeout_ms.max(1));
         Ok(match address.servers {
             Servers::Cluster(_) => Self::Cluster(ClusterClient::open(address, timeout)?),
             _ => Self::Tcp(TcpClient::open(address, timeout)?),
@@ -85,6 +96,7 @@ impl StoreClient {
     pub async fn settled(&self) {
         match self {
             Self::Tcp(client) => client.settled().await,
+            Self::Rest(client) => client.settled().await,
             Self::Cluster(client) => client.settled().await,
             Self::Embedded(_) => {}
         }
@@ -100,6 +112,7 @@ impl StoreClient {
         }
         match self {
             Self::Tcp(client) => client.ask(batch).await,
+            Self::Rest(client) => client.ask(batch).await,
             Self::Cluster(client) => client.ask(batch).await,
             Self::Embedded(memory) => Ok(memory.lock().unwrap_or_else(PoisonError::into_inner).apply(batch)),
         }
@@ -113,6 +126,7 @@ impl StoreClient {
     pub async fn command<T: AsRef<[u8]>>(&self, args: &[T]) -> Result<Reply, StoreError> {
         let reply = match self {
             Self::Tcp(client) => client.command(args).await?,
+            Self::Rest(client) => client.command(args).await?,
             Self::Cluster(client) => client.command(args).await?,
             Self::Embedded(_) => return Err(StoreError::Down("the embedded store takes no commands".into())),
         };
@@ -133,6 +147,7 @@ impl StoreClient {
     ) -> Result<Vec<Reply>, StoreError> {
         match self {
             Self::Tcp(client) => client.commands(commands).await,
+            Self::Rest(client) => client.commands(commands).await,
             Self::Cluster(client) => {
                 let mut replies = Vec::with_capacity(commands.len());
                 for command in commands {
@@ -148,6 +163,7 @@ impl StoreClient {
     pub fn status(&self) -> StoreStatus {
         match self {
             Self::Tcp(client) => client.status(),
+            Self::Rest(client) => client.status(),
             Self::Cluster(client) => client.status(),
             Self::Embedded(_) => StoreStatus { mode: "embedded", up: true, latency_us: Some(0), error: None },
         }
@@ -157,8 +173,14 @@ impl StoreClient {
     pub fn round_trips(&self) -> u64 {
         match self {
             Self::Tcp(client) => client.round_trips(),
+            Self::Rest(client) => client.round_trips(),
             Self::Cluster(client) => client.round_trips(),
             Self::Embedded(_) => 0,
         }
     }
+}
+
+fn is_rest(url: &Secret) -> bool {
+    let url = url.expose_secret();
+    url.starts_with("http://") || url.starts_with("https://")
 }

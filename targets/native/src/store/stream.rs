@@ -50,7 +50,7 @@ pub(super) async fn open(
     timeout(OPEN_TIMEOUT, opening).await.unwrap_or_else(|_| Err("connecting took too long".into()))
 }
 
-async fn connect(place: &Place, tls: Option<&TlsConnector>) -> io::Result<Box<dyn Stream>> {
+pub(super) async fn connect(place: &Place, tls: Option<&TlsConnector>) -> io::Result<Box<dyn Stream>> {
     let (host, port, encrypted) = match place {
         Place::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
         Place::Tcp { host, port, tls } => (host, *port, *tls),

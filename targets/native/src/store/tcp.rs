@@ -1,11 +1,12 @@
 //! The client of one server: a multiplexed, pipelined connection of this thread.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use acip_core::{
     report::StoreStatus,
-    store::{Batch, Cell as StoreCell, Reply, Script, ServerError, StoreError, resp},
+    store::{Batch, Cell, Reply, ServerError, StoreError, resp},
 };
+use acip_shell::store::{Caller, Form};
 use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
@@ -18,9 +19,7 @@ use super::{
 pub struct TcpClient {
     link: Rc<Link>,
     keeper: JoinHandle<()>,
-    script: Script,
-    /// The server takes no `EVALSHA`.
-    whole: Cell<bool>,
+    caller: Caller,
     timeout: Duration,
     mode: &'static str,
 }
@@ -30,41 +29,22 @@ impl TcpClient {
         let route = Route::new(address)?;
         let (link, mode) = (Link::new(), route.mode());
         let keeper = tokio::task::spawn_local(link::keep(link.clone(), route));
-        Ok(Self { link, keeper, script: Script::new(), whole: Cell::new(false), timeout, mode })
+        Ok(Self { link, keeper, caller: Caller::new(), timeout, mode })
     }
 
-    pub(super) async fn ask(&self, batch: &Batch) -> Result<Vec<StoreCell>, StoreError> {
+    pub(super) async fn ask(&self, batch: &Batch) -> Result<Vec<Cell>, StoreError> {
         let deadline = Instant::now() + self.timeout;
-        if self.whole.get() {
-            return self.send(batch, deadline, true).await;
-        }
-        let refused = match self.send(batch, deadline, false).await {
-            Err(error @ StoreError::Server { .. }) => error,
-            answered => return answered,
-        };
-        if refused.is_no_script() {
-            return self.send(batch, deadline, true).await;
-        }
-        if !lacks_evalsha(&refused) {
-            return Err(refused);
-        }
-        let row = self.send(batch, deadline, true).await?;
-        self.whole.set(true);
-        Ok(row)
-    }
-
-    async fn send(
-        &self,
-        batch: &Batch,
-        deadline: Instant,
-        whole: bool,
-    ) -> Result<Vec<StoreCell>, StoreError> {
         let generation = self.link.generation();
-        let encode = |out: &mut Vec<u8>| match whole {
-            true => self.script.encode_eval(batch, out),
-            false => self.script.encode_evalsha(batch, out),
-        };
-        let row = resp::row(self.link.call(deadline, encode).await?, batch.width());
+        let row = self
+            .caller
+            .ask(batch, async |script, form| {
+                let encode = |out: &mut Vec<u8>| match form {
+                    Form::Name => script.encode_evalsha(batch, out),
+                    Form::Whole => script.encode_eval(batch, out),
+                };
+                self.link.call(deadline, encode).await
+            })
+            .await;
         match &row {
             // A master that was made a replica: look for the new one.
             Err(StoreError::Server { class: ServerError::ReadOnly, .. }) => self.link.give_up(generation),
@@ -116,14 +96,5 @@ impl TcpClient {
 impl Drop for TcpClient {
     fn drop(&mut self) {
         self.keeper.abort();
-    }
-}
-
-/// Some hosted servers know `EVAL` alone.
-pub(super) fn lacks_evalsha(error: &StoreError) -> bool {
-    match error {
-        StoreError::Server { class: ServerError::NoPermission, .. } => true,
-        StoreError::Server { message, .. } => message.starts_with("ERR unknown command"),
-        _ => false,
     }
 }
