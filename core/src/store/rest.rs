@@ -5,18 +5,16 @@
 //! come back in base64 (`Upstash-Encoding`), so an answer holds any bytes. What goes out is JSON and holds text alone:
 //! [`Script::text_words`](super::Script::text_words) takes care of values that are none.
 
+mod decode;
 #[cfg(test)]
 mod tests;
 
 use alloc::{format, string::String, vec::Vec};
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
-use serde::Deserialize;
-use serde_json::Value;
 
 use super::{Reply, RespError, StoreError};
 use crate::config::Secret;
+use decode::Answer;
 
 /// Where a single command is posted to, below the endpoint's own path.
 pub const COMMAND: &str = "";
@@ -70,26 +68,41 @@ pub fn encode_many<T: AsRef<[u8]>>(commands: &[impl AsRef<[T]>]) -> Result<Vec<u
     Ok(out)
 }
 
-fn write<T: AsRef<[u8]>>(words: &[T], out: &mut Vec<u8>) -> Result<(), StoreError> {
+fn write<T: AsRef<[u8]>>(words: &[T], out: &mut Vec<u8>) -> Result<(), RespError> {
     out.push(b'[');
     for (index, word) in words.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        let text = core::str::from_utf8(word.as_ref()).map_err(|_| RespError::NotText)?;
-        let quoted = serde_json::to_vec(text).map_err(|_| RespError::NotText)?;
-        out.extend_from_slice(&quoted);
+        quote(core::str::from_utf8(word.as_ref()).map_err(|_| RespError::NotText)?, out);
     }
     out.push(b']');
     Ok(())
 }
 
-/// One result as it stands in an answer.
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    result: Value,
-    error: Option<String>,
+/// A JSON string. RFC 8259 §7.
+fn quote(mut text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    while let Some((plain, special, rest)) = cut(text) {
+        out.extend_from_slice(plain.as_bytes());
+        match special {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            control => out.extend_from_slice(format!("\\u{:04x}", u32::from(control)).as_bytes()),
+        }
+        text = rest;
+    }
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+/// What stands before the first character that must be escaped, that character, and what follows.
+fn cut(text: &str) -> Option<(&str, char, &str)> {
+    let place = text.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\')?;
+    let (plain, rest) = text.split_at_checked(place)?;
+    let mut characters = rest.chars();
+    Some((plain, characters.next()?, characters.as_str()))
 }
 
 /// The answer to one command. An error of Redis itself is a reply, as it is in RESP.
@@ -97,8 +110,10 @@ struct Answer {
 /// # Errors
 /// [`StoreError`] where the endpoint did not serve, refused the token, or answered nonsense.
 pub fn decode(status: u16, body: &[u8]) -> Result<Reply, StoreError> {
-    let answer: Answer = read(status, body)?;
-    reply(answer)
+    match read(status, body)? {
+        Answer::One(reply) => Ok(reply),
+        Answer::Many(_) => Err(RespError::BadJson.into()),
+    }
 }
 
 /// The answers to a pipeline or transaction. A transaction that was discarded has one error for all.
@@ -106,26 +121,29 @@ pub fn decode(status: u16, body: &[u8]) -> Result<Reply, StoreError> {
 /// # Errors
 /// As [`decode`]; another number of answers than `expected`.
 pub fn decode_many(status: u16, body: &[u8], expected: usize) -> Result<Vec<Reply>, StoreError> {
-    if status == BAD_REQUEST {
-        return match decode(status, body)? {
-            Reply::Error(line) => Err(StoreError::from_server(&line)),
-            _ => Err(RespError::BadJson.into()),
-        };
+    match read(status, body)? {
+        Answer::Many(replies) if replies.len() == expected => Ok(replies),
+        Answer::Many(replies) => Err(RespError::WrongWidth { expected, got: replies.len() }.into()),
+        Answer::One(Reply::Error(line)) => Err(StoreError::from_server(&line)),
+        Answer::One(_) => Err(RespError::BadJson.into()),
     }
-    let answers: Vec<Answer> = read(status, body)?;
-    if answers.len() != expected {
-        return Err(RespError::WrongWidth { expected, got: answers.len() }.into());
-    }
-    answers.into_iter().map(reply).collect()
 }
 
-fn read<'b, T: Deserialize<'b>>(status: u16, body: &'b [u8]) -> Result<T, StoreError> {
-    if matches!(status, 200..=299 | BAD_REQUEST) {
-        return serde_json::from_slice(body).map_err(|_| RespError::BadJson.into());
+fn read(status: u16, body: &[u8]) -> Result<Answer, StoreError> {
+    if body.len() > MAX_ANSWER_BYTES {
+        return Err(RespError::BulkTooLong.into());
     }
-    let said = serde_json::from_slice::<Answer>(body).ok().and_then(|answer| answer.error);
-    let said = said.map(|said| format!(": {}", said.chars().take(MAX_SAID).collect::<String>()));
-    let said = said.unwrap_or_default();
+    let answer = decode::answer(body);
+    if matches!(status, 200..=299 | BAD_REQUEST) {
+        return Ok(answer?);
+    }
+    let said = match answer {
+        Ok(Answer::One(Reply::Error(line))) => {
+            let line = String::from_utf8_lossy(&line);
+            format!(": {}", line.chars().take(MAX_SAID).collect::<String>())
+        }
+        _ => String::new(),
+    };
     Err(match status {
         401 | 403 => StoreError::from_server(
             format!("NOAUTH the REST endpoint refuses the token ({status}{said})").as_bytes(),
@@ -137,43 +155,16 @@ fn read<'b, T: Deserialize<'b>>(status: u16, body: &'b [u8]) -> Result<T, StoreE
     })
 }
 
-fn reply(answer: Answer) -> Result<Reply, StoreError> {
-    if let Some(line) = answer.error {
-        return Ok(Reply::Error(line.into()));
-    }
-    match answer.result {
-        // The one string that is never encoded.
-        Value::String(text) if text == "OK" => Ok(Reply::Status(Bytes::from_static(b"OK"))),
-        value => plain(value),
-    }
-}
-
-fn plain(value: Value) -> Result<Reply, StoreError> {
-    Ok(match value {
-        Value::Null => Reply::Nil,
-        Value::Bool(truth) => Reply::Bool(truth),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(number), _) => Reply::Int(number),
-            (None, Some(number)) => Reply::Double(number),
-            (None, None) => return Err(RespError::BadNumber.into()),
-        },
-        Value::String(text) => {
-            Reply::Bulk(BASE64_STANDARD.decode(text).map_err(|_| RespError::BadBase64)?.into())
-        }
-        Value::Array(items) => Reply::Array(items.into_iter().map(plain).collect::<Result<_, _>>()?),
-        Value::Object(mut fields) => match fields.remove("error") {
-            Some(Value::String(line)) => Reply::Error(line.into()),
-            _ => return Err(RespError::BadJson.into()),
-        },
-    })
-}
-
 /// Bytes as text for [`Script::text_words`](super::Script::text_words): each byte as the character of the same number, so
 /// 0x80 and above become two. The script turns it back.
 pub(super) fn text_of(bytes: &[u8]) -> Vec<u8> {
     let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
     text.into_bytes()
 }
+
+/// Longest answer that is read; whoever moves the bytes stops there. It is more than four cached bodies of the largest size
+/// that is sensible, in base64.
+pub const MAX_ANSWER_BYTES: usize = 32 << 20;
 
 const BAD_REQUEST: u16 = 400;
 

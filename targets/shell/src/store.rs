@@ -8,17 +8,28 @@
 //! impl Fetch for Mine {
 //!     async fn post(&self, path: &str, headers: &HeaderMap, body: Vec<u8>) -> Result<(u16, Bytes), StoreError> { … }
 //! }
-//! let store = RestStore::new(Mine, &token)?;
-//! let cells = store.ask(&batch).await?;
+//! let store = RestStore::new(Mine, &token)?; // one per instance: it remembers what the server can do
+//! let cells = within(sleep(timeout_ms), store.ask(&batch)).await?;
+//! ```
+//!
+//! A platform with a client or a socket of its own keeps a [`Caller`]; its closure sends the words once, and may give what the
+//! server says against them as [`Reply::Error`] or as [`StoreError::from_server`]:
+//!
+//! ```ignore
+//! let cells = caller.ask(&batch, async |script, form| {
+//!     let words = script.words(&batch, form == Form::Whole);
+//!     connection.execute(&words).await
+//! });
 //! ```
 
-use std::cell::Cell;
+use std::{cell::Cell, pin::pin};
 
 use acip_core::{
     config::Secret,
     store::{Batch, Cell as StoreCell, Reply, Script, ServerError, StoreError, resp, rest},
 };
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use http::HeaderMap;
 
 /// Which command carries the script.
@@ -36,6 +47,7 @@ pub struct Caller {
     script: Script,
     /// The server takes no `EVALSHA`.
     whole: Cell<bool>,
+    sent: Cell<u64>,
 }
 
 impl Caller {
@@ -54,7 +66,10 @@ impl Caller {
         batch: &Batch,
         call: impl AsyncFn(&Script, Form) -> Result<Reply, StoreError>,
     ) -> Result<Vec<StoreCell>, StoreError> {
-        let send = async |form| resp::row(call(&self.script, form).await?, batch.width());
+        let send = async |form| {
+            self.sent.set(self.sent.get().saturating_add(1));
+            resp::row(call(&self.script, form).await?, batch.width())
+        };
         if self.whole.get() {
             return send(Form::Whole).await;
         }
@@ -62,7 +77,7 @@ impl Caller {
             Err(error @ StoreError::Server { .. }) => error,
             answered => return answered,
         };
-        if refused.is_no_script() {
+        if lacks_script(&refused) {
             return send(Form::Whole).await;
         }
         if !lacks_evalsha(&refused) {
@@ -72,13 +87,28 @@ impl Caller {
         self.whole.set(true);
         Ok(row)
     }
+
+    /// Commands sent so far.
+    pub fn round_trips(&self) -> u64 {
+        self.sent.get()
+    }
+}
+
+/// A host's own client may put its words before the server's, or name the error in its own way.
+fn lacks_script(error: &StoreError) -> bool {
+    match error {
+        StoreError::Server { message, .. } => {
+            error.is_no_script() || message.contains("NOSCRIPT") || message.contains("NoScriptError")
+        }
+        _ => false,
+    }
 }
 
 /// Some hosted servers know `EVAL` alone.
 fn lacks_evalsha(error: &StoreError) -> bool {
     match error {
         StoreError::Server { class: ServerError::NoPermission, .. } => true,
-        StoreError::Server { message, .. } => message.starts_with("ERR unknown command"),
+        StoreError::Server { message, .. } => message.contains("unknown command"),
         _ => false,
     }
 }
@@ -105,6 +135,7 @@ pub struct RestStore<F> {
     caller: Caller,
     fetch: F,
     headers: HeaderMap,
+    others: Cell<u64>,
 }
 
 impl<F: Fetch> RestStore<F> {
@@ -113,7 +144,7 @@ impl<F: Fetch> RestStore<F> {
     /// # Errors
     /// A token that cannot stand in a field.
     pub fn new(fetch: F, token: &Secret) -> Result<Self, StoreError> {
-        Ok(Self { caller: Caller::new(), fetch, headers: rest::headers(token)? })
+        Ok(Self { caller: Caller::new(), fetch, headers: rest::headers(token)?, others: Cell::new(0) })
     }
 
     /// The fields that go with each request.
@@ -132,9 +163,7 @@ impl<F: Fetch> RestStore<F> {
     /// See [`StoreError`].
     pub async fn ask(&self, batch: &Batch) -> Result<Vec<StoreCell>, StoreError> {
         self.caller
-            .ask(batch, async |script, form| {
-                self.command(&script.text_words(batch, form == Form::Whole)).await
-            })
+            .ask(batch, async |script, form| self.send(&script.text_words(batch, form == Form::Whole)).await)
             .await
     }
 
@@ -143,6 +172,11 @@ impl<F: Fetch> RestStore<F> {
     /// # Errors
     /// See [`StoreError`].
     pub async fn command<T: AsRef<[u8]>>(&self, words: &[T]) -> Result<Reply, StoreError> {
+        self.others.set(self.others.get().saturating_add(1));
+        self.send(words).await
+    }
+
+    async fn send<T: AsRef<[u8]>>(&self, words: &[T]) -> Result<Reply, StoreError> {
         let (status, body) = self.fetch.post(rest::COMMAND, &self.headers, rest::encode(words)?).await?;
         rest::decode(status, &body)
     }
@@ -158,15 +192,34 @@ impl<F: Fetch> RestStore<F> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
+        self.others.set(self.others.get().saturating_add(1));
         let body = rest::encode_many(commands)?;
         let (status, body) = self.fetch.post(rest::PIPELINE, &self.headers, body).await?;
         rest::decode_many(status, &body, commands.len())
     }
+
+    /// Requests sent so far.
+    pub fn round_trips(&self) -> u64 {
+        self.caller.round_trips().saturating_add(self.others.get())
+    }
 }
 
-/// An answer that is longer is none: it is more than four cached bodies of the largest size that can be configured
-/// without thinking, in base64.
-pub const MAX_REPLY_BYTES: usize = 32 << 20;
+/// Waits for the store until the timer completes.
+///
+/// # Errors
+/// [`StoreError::Timeout`], and those of the answer.
+pub async fn within<T>(
+    timer: impl Future<Output = ()>,
+    answer: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    // The answer is looked at first: one that is there counts, however late the timer is.
+    match select(pin!(answer), pin!(timer)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(((), _)) => Err(StoreError::Timeout),
+    }
+}
+
+pub use rest::MAX_ANSWER_BYTES as MAX_REPLY_BYTES;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,6 @@
-use alloc::vec;
+use alloc::{string::String, vec};
+use bytes::Bytes;
+use proptest::prelude::*;
 
 use super::*;
 use crate::store::ServerError;
@@ -42,7 +44,18 @@ fn answers_become_replies() {
     );
     check(400, r#"{"error":"NOSCRIPT no"}"#, Ok(Reply::Error("NOSCRIPT no".into())));
     check(200, r#"{"result":"not base64"}"#, Err(RespError::BadBase64.into()));
-    check(200, r#"{"result":{"a":1}}"#, Err(RespError::BadJson.into()));
+    check(200, r#"{"result":{"a":1}}"#, Err(RespError::BadBase64.into()));
+    check(200, r#"{"result":{"aw==":1}}"#, Ok(Reply::Map(vec![(bulk("k"), Reply::Int(1))])));
+    check(200, r#"{"result":"\u0064g=="}"#, Ok(bulk("v")));
+    check(200, r#"{"result":18446744073709551615}"#, Ok(Reply::BigNumber("18446744073709551615".into())));
+    check(200, r#"{"result":1,"error":null,"more":[{}]}"#, Ok(Reply::Int(1)));
+    check(200, r#"{"result":1} x"#, Err(RespError::BadJson.into()));
+    check(200, r#"{}"#, Err(RespError::BadJson.into()));
+    check(200, r#"[{"result":1}]"#, Err(RespError::BadJson.into()));
+    let nested = format!(r#"{{"result":{}1{}}}"#, "[".repeat(4000), "]".repeat(4000));
+    check(200, &nested, Err(RespError::BadJson.into()));
+    let many = format!(r#"{{"result":[{}0]}}"#, "0,".repeat(1 << 20));
+    check(200, &many, Err(RespError::TooManyElements.into()));
     check(200, "<html>", Err(RespError::BadJson.into()));
     let down = |text: &str| Err(StoreError::Down(text.into()));
     check(503, r#"{"error":"ERR busy"}"#, down("the REST endpoint answered 503: ERR busy"));
@@ -76,4 +89,23 @@ fn any_bytes_become_text_of_the_same_characters() {
     let all: Vec<u8> = (0..=255).collect();
     let text = String::from_utf8(text_of(&all)).expect("text");
     assert!(text.chars().map(u32::from).eq(0..=255));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(status in 100u16..600, body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = (decode(status, &body), decode_many(status, &body, 2));
+    }
+
+    #[test]
+    fn resembling_bytes_do_not_either(parts in proptest::collection::vec(r#"[\[\]{},:]|"(result|error|OK|YQ==|\\u00)"|-?[0-9]{1,3}|null|1e9"#, 0..30)) {
+        let body = parts.concat();
+        let _ = (decode(200, body.as_bytes()), decode_many(200, body.as_bytes(), 2));
+    }
+
+    #[test]
+    fn words_are_read_as_they_were_written(words in proptest::collection::vec(any::<String>(), 0..6)) {
+        let read: Vec<String> = serde_json::from_slice(&encode(&words).unwrap()).unwrap();
+        prop_assert_eq!(read, words);
+    }
 }

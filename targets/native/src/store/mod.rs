@@ -181,6 +181,6 @@ impl StoreClient {
 }
 
 fn is_rest(url: &Secret) -> bool {
-    let url = url.expose_secret();
-    url.starts_with("http://") || url.starts_with("https://")
+    let scheme = url.expose_secret().split_once("://").map_or("", |(scheme, _)| scheme);
+    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }

@@ -188,11 +188,15 @@ impl Endpoint {
         message.headers_mut().insert(header::HOST, self.host.clone());
         let mut idle = self.reuse();
         loop {
-            let is_fresh = idle.is_none();
-            let mut sender = match idle.take() {
-                Some(sender) => sender,
-                None => self.connect().await?,
+            let (mut sender, is_fresh) = match idle.take() {
+                Some(sender) => (sender, false),
+                None => (self.connect().await?, true),
             };
+            // Its last answer may have ended just now, before its task has run; or the endpoint has closed it.
+            if sender.ready().await.is_err() && !is_fresh {
+                idle = self.reuse();
+                continue;
+            }
             match sender.try_send_request(message).await {
                 Ok(response) => return self.receive(response, sender).await,
                 Err(mut error) => match error.take_message() {

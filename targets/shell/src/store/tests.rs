@@ -44,11 +44,53 @@ fn the_script_is_sent_whole_only_where_it_is_not_known() {
         assert_eq!(forms(), whole, "{first:?}");
         assert_eq!(done(store.ask(&batch)), cells, "{first:?}");
         assert_eq!(forms(), then, "{first:?}");
+        assert_eq!(store.round_trips(), u64::try_from(whole.len() + then.len()).unwrap(), "{first:?}");
     };
     check(row, &[false], &[false]);
     check((400, r#"{"error":"NOSCRIPT No matching script"}"#), &[false, true], &[false]);
     check((400, r#"{"error":"ERR unknown command 'EVALSHA'"}"#), &[false, true], &[true]);
     check((400, r#"{"error":"NOPERM no"}"#), &[false, true], &[true]);
+}
+
+#[test]
+fn a_hosts_own_words_for_a_missing_script_are_known() {
+    let batch = Batch { now_ms: 1, ops: vec![Op::Get { key: "k".into() }] };
+    let check = |said: &'static str, expected: &[Form]| {
+        let (caller, sent) = (Caller::new(), RefCell::new(Vec::new()));
+        let asked = caller.ask(&batch, async |_, form| {
+            sent.borrow_mut().push(form);
+            match form {
+                Form::Name => Err(StoreError::from_server(said.as_bytes())),
+                Form::Whole => Ok(Reply::Array(vec![Reply::Nil])),
+            }
+        });
+        assert_eq!(done(asked).is_ok(), expected.len() == 2, "{said}");
+        assert_eq!(*sent.borrow(), expected, "{said}");
+    };
+    check("NOSCRIPT: No matching script", &[Form::Name, Form::Whole]);
+    check("An error was signalled by the server - NoScriptError: No", &[Form::Name, Form::Whole]);
+    check(
+        "An error was signalled by the server - ResponseError: unknown command",
+        &[Form::Name, Form::Whole],
+    );
+    check("OOM command not allowed", &[Form::Name]);
+}
+
+#[test]
+fn a_server_is_remembered_only_if_it_takes_the_whole_script() {
+    let batch = Batch { now_ms: 1, ops: vec![Op::Get { key: "k".into() }] };
+    let refusal = (400, r#"{"error":"ERR unknown command 'EVALSHA'"}"#);
+    let store = told(&[refusal, (400, r#"{"error":"LOADING"}"#), (200, r#"{"result":[null]}"#)]);
+    assert!(done(store.ask(&batch)).is_err());
+    assert_eq!(done(store.ask(&batch)), Ok(vec![StoreCell::Nil]));
+    assert!(store.fetch().posted.borrow()[2].1.starts_with("[\"EVALSHA\","));
+}
+
+#[test]
+fn a_timer_ends_the_wait() {
+    let never = std::future::pending::<Result<(), StoreError>>();
+    assert_eq!(done(within(std::future::ready(()), never)), Err(StoreError::Timeout));
+    assert_eq!(done(within(std::future::ready(()), std::future::ready(Ok(5)))), Ok(5));
 }
 
 #[test]
