@@ -88,6 +88,15 @@ async fn get(gateway: &Gateway, key: &str) -> Answer {
     gateway.http().get(PATH).key(key).send().await
 }
 
+/// Asks until it is known that the store is lost: some ways to a store tell of it only when it is asked.
+async fn know_the_loss(gateway: &Gateway) {
+    wait_for("the loss to be known", || async {
+        gateway.http().get("/regions").send().await;
+        health(gateway).await.1 == "degraded"
+    })
+    .await;
+}
+
 async fn health(gateway: &Gateway) -> (u16, String) {
     let answer = gateway.http().get("/gateway/health").send().await;
     (answer.status.as_u16(), answer.json()["status"].as_str().unwrap_or_default().to_owned())
@@ -204,7 +213,7 @@ async fn local_limits_to_the_configured_number() {
     let gateway = start(&redis, &origin, "local", "20");
     assert_eq!(get(&gateway, KEY).await.status, 200);
     redis.kill();
-    wait_for("the loss to be known", || async { health(&gateway).await.1 == "degraded" }).await;
+    know_the_loss(&gateway).await;
     // Both threads count together.
     let answers = join_all((0..60).map(|_| get(&gateway, KEY))).await;
     let admitted = answers.iter().filter(|answer| answer.status == 200).count();
@@ -238,7 +247,7 @@ async fn a_limit_may_have_its_own_way() {
     let strict = || gateway.http().get("/_test/echo").key(KEY).send();
     assert_eq!(strict().await.status, 200);
     redis.kill();
-    wait_for("the loss to be known", || async { health(&gateway).await.1 == "degraded" }).await;
+    know_the_loss(&gateway).await;
     check_unavailable(&strict().await, "deny");
     assert_eq!(get(&gateway, KEY).await.status, 200);
     let open = gateway.http().get("/regions").send().await;

@@ -3,7 +3,7 @@
 use crate::{
     run::{Error, cargo, must, nextest},
     setup,
-    targets::Target,
+    targets::{PORTABLE, Target},
     wasm,
 };
 
@@ -23,6 +23,10 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     if filter.is_some() {
         return Ok(());
     }
+    eprintln!("xtask: native over rest");
+    let mut tests = nextest(&["--package", "acip-tests"])?;
+    tests.env("ACIP_TRANSPORT", "rest").args(PORTABLE.iter().flat_map(|suite| ["--test", *suite]));
+    must(tests)?;
     for target in Target::TESTED {
         target.build()?;
         target.test(None)?;

@@ -130,8 +130,8 @@ async fn keep(store: Rc<RestStore<Endpoint>>) {
                 pause = FIRST_PAUSE;
                 endpoint.up.set(true);
                 endpoint.attempts.send_modify(|attempts| *attempts += 1);
-                while endpoint.up.get() {
-                    endpoint.down.notified().await;
+                if endpoint.until_lost_or_silent().await {
+                    continue;
                 }
             }
             Err(error) => {
@@ -250,6 +250,18 @@ impl Endpoint {
         None
     }
 
+    /// Waits until the endpoint is lost, or (true) nobody has asked it for so long that it may be lost unnoticed.
+    async fn until_lost_or_silent(&self) -> bool {
+        while self.up.get() {
+            let silent_at = self.heard.get().unwrap_or_else(Instant::now) + SILENCE;
+            if Instant::now() >= silent_at {
+                return true;
+            }
+            let _ = timeout_at(silent_at, self.down.notified()).await;
+        }
+        false
+    }
+
     fn lost(&self, error: &StoreError) {
         self.up.set(false);
         *self.error.borrow_mut() = error.to_string();
@@ -286,6 +298,9 @@ fn malformed(what: &str) -> AddressError {
 
 /// For the whole of a probe: nobody waits for it.
 const PROBE: Duration = Duration::from_secs(2);
+
+/// Between questions, before the endpoint is asked whether it is still there.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// How long a connection may lie idle: less than the endpoints and the proxies before them allow.
 const IDLE: Duration = Duration::from_secs(20);
