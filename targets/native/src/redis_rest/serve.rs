@@ -5,7 +5,7 @@ use std::{
     cell::Cell,
     io,
     net::TcpListener as StdListener,
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::{Arc, mpsc},
     time::Duration,
@@ -93,54 +93,65 @@ async fn accept(bridge: &Rc<Bridge>, listener: &TcpListener, tls: Option<TlsAcce
 async fn greet(bridge: &Rc<Bridge>, stream: TcpStream, tls: Option<TlsAcceptor>) {
     let _ = stream.set_nodelay(true);
     let mut phase = bridge.shared.phase.subscribe();
-    // Nothing is set up for a client that has yet to say something: many of these cost little.
+    // Nothing is set up for a client that has yet to say something: ten thousand of these cost little. A look at the
+    // byte itself: a socket may be called readable without one.
+    let mut first_byte = [0];
     let first = tokio::select! {
         _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
-        first = timeout(IDLE, stream.readable()) => first,
+        first = timeout(IDLE, stream.peek(&mut first_byte)) => first,
     };
-    if !matches!(first, Ok(Ok(()))) {
+    if !matches!(first, Ok(Ok(1))) {
         return;
     }
-    let Some(tls) = tls else {
-        return serve(bridge, stream, false).await;
-    };
-    if let Ok(Ok(stream)) = timeout(HANDSHAKE, tls.accept(stream)).await {
-        let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        serve(bridge, stream, is_h2).await;
+    match tls {
+        None => Box::pin(http1(bridge, phase, stream)).await,
+        Some(tls) => Box::pin(encrypted(bridge, phase, stream, tls)).await,
     }
 }
 
-async fn serve<IO>(bridge: &Rc<Bridge>, io: IO, is_h2: bool)
+async fn encrypted(bridge: &Rc<Bridge>, phase: watch::Receiver<Phase>, stream: TcpStream, tls: TlsAcceptor) {
+    let Ok(Ok(stream)) = timeout(HANDSHAKE, tls.accept(stream)).await else { return };
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Box::pin(http2(bridge, phase, stream)).await,
+        _ => Box::pin(http1(bridge, phase, stream)).await,
+    }
+}
+
+async fn http1<IO>(bridge: &Rc<Bridge>, phase: watch::Receiver<Phase>, io: IO)
 where
     IO: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let mut phase = bridge.shared.phase.subscribe();
-    let service = service_fn(move |request| answer::answer(Rc::clone(bridge), request));
-    let draining = async {
-        let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
-    };
-    let ended = if is_h2 {
-        let mut builder = http2::Builder::new(Local);
-        builder.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS).keep_alive_interval(IDLE);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-        tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = draining => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        }
-    } else {
-        let mut builder = http1::Builder::new();
-        // The limit of time for a head counts the wait for its first byte.
-        builder.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(MAX_HEAD_BYTES);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-        tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = draining => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+    // Boxed: an idle connection keeps room for the future of a request, which is large.
+    let service = service_fn(|request| Box::pin(answer::answer(Rc::clone(bridge), request)));
+    let mut builder = http1::Builder::new();
+    // The limit of time for a head counts the wait for its first byte.
+    builder.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(MAX_HEAD_BYTES);
+    let connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+    drive(phase, connection, http1::Connection::graceful_shutdown).await;
+}
+
+async fn http2<IO>(bridge: &Rc<Bridge>, phase: watch::Receiver<Phase>, io: IO)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let service = service_fn(|request| answer::answer(Rc::clone(bridge), request));
+    let mut builder = http2::Builder::new(Local);
+    builder.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS).keep_alive_interval(IDLE);
+    let connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+    drive(phase, connection, http2::Connection::graceful_shutdown).await;
+}
+
+/// Drives a connection to its end, which draining brings about.
+async fn drive<C: Future<Output = Result<(), hyper::Error>>>(
+    mut phase: watch::Receiver<Phase>,
+    mut connection: Pin<&mut C>,
+    drain: impl FnOnce(Pin<&mut C>),
+) {
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = phase.wait_for(|phase| *phase != Phase::Serving) => {
+            drain(connection.as_mut());
+            connection.await
         }
     };
     if let Err(error) = ended {
@@ -188,7 +199,6 @@ pub(super) fn until_stopped(phase: &watch::Sender<Phase>, grace: Duration) -> io
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
-            () = phase.closed() => return Ok(()),
         }
         tracing::info!(grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), "draining");
         phase.send_replace(Phase::Draining);

@@ -68,7 +68,14 @@ impl TcpClient {
                 resp::encode(command.as_ref(), out);
             }
         };
-        self.link.call_many(Instant::now() + self.timeout, commands.len(), encode).await
+        let generation = self.link.generation();
+        let replies = self.link.call_many(Instant::now() + self.timeout, commands.len(), encode).await?;
+        let demoted = |reply: &Reply| matches!(reply, Reply::Error(line) if line.starts_with(b"READONLY"));
+        // Who asks for the master is not served by a replica; who was given a replica's address is.
+        if self.mode == "sentinel" && replies.iter().any(demoted) {
+            self.link.give_up(generation);
+        }
+        Ok(replies)
     }
 
     pub(super) async fn settled(&self) {

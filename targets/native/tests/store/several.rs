@@ -2,7 +2,7 @@
 
 use acip_core::{
     config::Algorithm,
-    store::{Ask, Batch, Cells, Guard, LimitSpec, Op, StoreError},
+    store::{Ask, Batch, Cells, Guard, LimitSpec, Op, Reply, StoreError},
 };
 use tempfile::tempdir;
 
@@ -39,6 +39,17 @@ fn a_cluster_answers_a_batch_whose_keys_live_on_all_nodes() {
             assert_eq!(Cells(&row).bytes(slot), Some(at.to_string().into()));
         }
         assert!(nodes.iter().all(|node| node.cli(&["DBSIZE"]).trim() != "0"), "all nodes hold some");
+
+        let commands: Vec<_> =
+            (0..30).map(|at| vec!["APPEND".to_owned(), format!("k{at}"), "x".to_owned()]).collect();
+        let lengths = client.commands(&commands).await.unwrap();
+        assert_eq!(
+            lengths,
+            (0..30).map(|at: i64| Reply::Int(if at < 10 { 2 } else { 3 })).collect::<Vec<_>>()
+        );
+        let wrong = client.commands(&[vec!["LPUSH", "k0", "x"], vec!["GET", "k0"]]).await.unwrap();
+        assert!(matches!(&wrong[0], Reply::Error(line) if line.starts_with(b"WRONGTYPE")), "{wrong:?}");
+        assert_eq!(wrong[1], Reply::Bulk("0x".into()));
 
         let fields = vec![("id".to_owned(), "1".to_owned())];
         let record = Op::SetHash { key: "key:{good}".into(), fields, ttl_ms: None, only_new: false };

@@ -42,6 +42,32 @@ fn a_batch_is_one_evalsha_and_nothing_else_is_sent() {
 }
 
 #[test]
+fn many_commands_are_one_call_with_a_reply_each() {
+    on_one_thread(async {
+        let server = Server::start(PLAIN).await;
+        let client = client(&url(&server), 300).await;
+        let hundred: Vec<_> = (0..100).map(|_| ["INCR", "n"]).collect();
+        let [first, single, second] =
+            [client.commands(&hundred), client.commands(&hundred[..1]), client.commands(&hundred)];
+        let (first, single, second) = tokio::join!(first, single, second);
+        let expected = |range: std::ops::RangeInclusive<i64>| Ok(range.map(Reply::Int).collect::<Vec<_>>());
+        assert_eq!((first, single, second), (expected(1..=100), expected(101..=101), expected(102..=201)));
+        assert_eq!(client.commands::<&str>(&[] as &[[&str; 0]]).await, Ok(vec![]));
+        let wrong = client.commands(&[vec!["INCR"], vec!["GET", "n"]]).await.unwrap();
+        assert!(
+            matches!(&wrong[0], Reply::Error(line) if line.starts_with(b"ERR wrong number")),
+            "{wrong:?}"
+        );
+        assert_eq!(wrong[1], Reply::Bulk("201".into()));
+        // The caller gives up between two replies; those that come late are taken out of the way.
+        let late = client.commands(&[vec!["PING"], vec!["BLPOP", "none", "0.6"], vec!["ECHO", "late"]]).await;
+        assert_eq!(late, Err(StoreError::Timeout));
+        wait_for("the connection is free", || async { client.command(&["PING"]).await.is_ok() }).await;
+        assert_eq!(client.command(&["ECHO", "next"]).await, Ok(Reply::Bulk("next".into())));
+    });
+}
+
+#[test]
 fn calls_of_one_tick_leave_in_one_write_and_late_replies_are_nobodys() {
     on_one_thread(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
