@@ -15,6 +15,7 @@ use super::{
     body::{Body, Share},
     json::Words,
     problem::Problem,
+    serve::draining,
     tokens::Right,
 };
 use crate::{process::Phase, store::Apart};
@@ -58,7 +59,7 @@ async fn next(mut events: Events) -> Option<(Bytes, Events)> {
         return Some((event(&first), events));
     }
     let message = tokio::select! {
-        _ = events.phase.wait_for(|phase| *phase != Phase::Serving) => return None,
+        () = draining(&mut events.phase) => return None,
         message = timeout(HEARTBEAT, events.connection.next()) => message,
     };
     match message {

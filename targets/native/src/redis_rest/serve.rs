@@ -70,7 +70,7 @@ async fn accept(bridge: &Rc<Bridge>, listener: &TcpListener, tls: Option<TlsAcce
         };
         let (accepted, place) = tokio::select! {
             biased;
-            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+            () = draining(&mut phase) => return,
             next = next => next,
         };
         match accepted {
@@ -97,7 +97,7 @@ async fn greet(bridge: &Rc<Bridge>, stream: TcpStream, tls: Option<TlsAcceptor>)
     // byte itself: a socket may be called readable without one.
     let mut first_byte = [0];
     let first = tokio::select! {
-        _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+        () = draining(&mut phase) => return,
         first = timeout(IDLE, stream.peek(&mut first_byte)) => first,
     };
     if !matches!(first, Ok(Ok(1))) {
@@ -149,7 +149,7 @@ async fn drive<C: Future<Output = Result<(), hyper::Error>>>(
 ) {
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        _ = phase.wait_for(|phase| *phase != Phase::Serving) => {
+        () = draining(&mut phase) => {
             drain(connection.as_mut());
             connection.await
         }
@@ -157,6 +157,11 @@ async fn drive<C: Future<Output = Result<(), hyper::Error>>>(
     if let Err(error) = ended {
         tracing::debug!(%error, "a client connection ended");
     }
+}
+
+/// Waits until the process drains. What the wait itself gives would lock the phase for as long as it is held.
+pub(super) async fn draining(phase: &mut watch::Receiver<Phase>) {
+    let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
 }
 
 /// Lets what is under way finish.
