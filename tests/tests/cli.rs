@@ -124,7 +124,9 @@ fn check_finds_what_the_start_would() {
         (twice, &[][..], "/a/{y}/b"),
         ("", &cert[..], "`cert.pem`"),
         ("", &cert[..1], "TLS_KEY"),
-        ("", &[("REDIS_URL", "http://localhost:8079"), ("REDIS_REST_TOKEN", "t")], "`http://`"),
+        ("", &[("REDIS_URL", "http://localhost:8079")], "UPSTASH_REDIS_REST_TOKEN"),
+        ("", &[("UPSTASH_REDIS_REST_TOKEN", "t")], "UPSTASH_REDIS_REST_URL"),
+        ("", &[("REDIS_REST_TOKEN", "two words")], "REDIS_REST_TOKEN"),
     ] {
         for command in ["check", "serve"] {
             let ended = Cli::new(&[command, "--config", "g.toml"])
@@ -138,14 +140,16 @@ fn check_finds_what_the_start_would() {
     }
 }
 
-const MARKED: [(&str, &str); 8] = [
+const MARKED_REST: [(&str, &str); 2] =
+    [("UPSTASH_REDIS_REST_URL", "https://rest.example"), ("UPSTASH_REDIS_REST_TOKEN", "MARKED-rest-token")];
+
+const MARKED: [(&str, &str); 7] = [
     ("AUTH_API_KEYS", "shop:MARKED-key-aaaaaaaa,MARKED-key-bbbbbbbb"),
     ("ADMIN_TOKEN", "MARKED-admin-token"),
     ("SIGNING_SECRET", "MARKED-signing"),
     ("AUTH_TOKEN_SALT", "MARKED-salt"),
     ("REDIS_URL", "redis://user:MARKED-url-password@localhost:6379/2"),
     ("REDIS_PASSWORD", "MARKED-password"),
-    ("UPSTASH_REDIS_REST_TOKEN", "MARKED-rest-token"),
     ("GATEWAY_NAME", "edge-7"),
 ];
 
@@ -177,6 +181,17 @@ fn check_masks_secrets_and_reads_back() {
         let masks: Vec<&str> = alone.stdout.lines().filter(|line| line.contains("***")).collect();
         assert_eq!(masks, ["# token_salt = \"***\""], "{first}");
     }
+}
+
+#[test]
+fn check_masks_the_token_of_a_rest_endpoint() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
+    let ended = Cli::new(&["check"]).env(&MARKED_REST).run();
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    assert!(ended.stdout.contains("\nurl = \"https://rest.example\"\n"), "{ended:?}");
+    assert!(ended.stdout.contains("# rest_token = \"***\"") && !ended.stdout.contains("MARKED"), "{ended:?}");
 }
 
 /// A value that is not of the setting's kind.

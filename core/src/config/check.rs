@@ -60,18 +60,7 @@ pub(super) fn across(
         faults.note(place, "a cluster has only database 0: unset it");
     }
 
-    if url.starts_with("http") && document.store.rest_token.is_none() {
-        let key = if places.contains_key("store.url") { "store.url" } else { "UPSTASH_REDIS_REST_URL" };
-        let place = place(key, faults);
-        faults.note(place, "a REST endpoint wants a token: set `UPSTASH_REDIS_REST_TOKEN`");
-    }
-    let token = |name| variables::value(env, name);
-    if let (Some(ours), Some(other)) = (token("UPSTASH_REDIS_REST_TOKEN"), token("REDIS_REST_TOKEN"))
-        && ours != other
-    {
-        let place = Place::Variable("REDIS_REST_TOKEN".to_string());
-        faults.note(place, "differs from `UPSTASH_REDIS_REST_TOKEN`: set only one of them");
-    }
+    rest(document, env, places, faults);
 
     let first =
         document.metrics.path.strip_prefix("/gateway/").map(|rest| rest.split('/').next().unwrap_or(rest));
@@ -81,6 +70,43 @@ pub(super) fn across(
             place,
             format!("`{}` is another page of the gateway: choose a free path", document.metrics.path),
         );
+    }
+}
+
+/// What belongs together where the store is reached over HTTP.
+fn rest(document: &Document, env: &BTreeMap<String, String>, places: &Places, faults: &mut Faults<'_>) {
+    let store = &document.store;
+    let set = |name| variables::value(env, name);
+    let variable = |name: &str| Place::Variable(name.to_string());
+    let (plain, named) = (set("REDIS_URL"), set("UPSTASH_REDIS_REST_URL"));
+    if plain.is_some() && named.is_some() && plain != named {
+        let place = variable("UPSTASH_REDIS_REST_URL");
+        faults.note(place, "`REDIS_URL` names another store: set only one of them");
+    }
+    let (ours, other) = (set("UPSTASH_REDIS_REST_TOKEN"), set("REDIS_REST_TOKEN"));
+    if ours.is_some() && other.is_some() && ours != other {
+        let place = variable("REDIS_REST_TOKEN");
+        faults.note(place, "differs from `UPSTASH_REDIS_REST_TOKEN`: set only one of them");
+    }
+    if store.is_rest() && store.rest_token.is_none() && ours.or(other).is_none() {
+        let place = match (plain, named) {
+            (None, Some(_)) => variable("UPSTASH_REDIS_REST_URL"),
+            _ => places.get("store.url").cloned().unwrap_or_else(|| faults.place("store.url", None)),
+        };
+        faults.note(place, "a REST endpoint wants a token: set `UPSTASH_REDIS_REST_TOKEN`");
+    }
+    // A URL that was refused has been told of already.
+    let refused = store.url.is_none() && plain.or(named).is_some();
+    if store.rest_token.is_some() && !store.is_rest() && !refused {
+        let place = match (ours, other) {
+            (None, Some(_)) => variable("REDIS_REST_TOKEN"),
+            _ => places
+                .get("store.rest_token")
+                .cloned()
+                .unwrap_or_else(|| faults.place("store.rest_token", None)),
+        };
+        let message = "the store is no REST endpoint: set `UPSTASH_REDIS_REST_URL`, or unset the token";
+        faults.note(place, message);
     }
 }
 

@@ -131,6 +131,15 @@ pub struct StoreSettings {
     pub on_error: OnStoreError,
 }
 
+impl StoreSettings {
+    /// Whether the store is reached over HTTP.
+    pub fn is_rest(&self) -> bool {
+        let url = self.url.as_ref().map_or("", Secret::expose_secret);
+        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+    }
+}
+
 /// What happens to limits while the store is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnStoreError {

@@ -319,7 +319,7 @@ pub(super) const ONLY_VARIABLES: &[Setting] = &[
         key: "",
         kind: Text(HttpUrl),
         secret: true,
-        doc: "The shared store by its REST endpoint; `REDIS_URL` wins where both are set.",
+        doc: "The shared store by its REST endpoint, in place of `REDIS_URL`.",
         why: "The ecosystem's name for `REDIS_URL=https://…`.",
         set: |document, parts, kind| {
             document.store.url = Knob::read(parts, kind)?;

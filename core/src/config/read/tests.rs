@@ -257,8 +257,9 @@ fn stores_in_all_their_forms() {
         assert_eq!(document.store.url.unwrap().expose_secret(), "https://x.example");
         assert_eq!(document.store.rest_token.unwrap().expose_secret(), "t");
     }
-    let both = ok(None, &[rest, ("REDIS_REST_TOKEN", "t"), ("REDIS_URL", "redis://a")]);
-    assert_eq!(both.store.url.unwrap().expose_secret(), "redis://a");
+    ok(None, &[rest, ("REDIS_REST_TOKEN", "t"), ("REDIS_URL", "https://x.example")]);
+    let loud = ("UPSTASH_REDIS_REST_URL", "HTTPS://X.example");
+    assert!(ok(None, &[loud, ("REDIS_REST_TOKEN", "t")]).store.is_rest());
     let cluster = ("REDIS_URL", "redis-cluster://a,b");
     check(None, &[cluster, ("REDIS_DB", "1")], &["REDIS_DB: a cluster has only database 0"]);
     check(None, &[rest], &["UPSTASH_REDIS_REST_URL: a REST endpoint wants a token"]);
@@ -266,8 +267,25 @@ fn stores_in_all_their_forms() {
     check(
         None,
         &[("UPSTASH_REDIS_REST_TOKEN", "a"), ("REDIS_REST_TOKEN", "b")],
-        &["REDIS_REST_TOKEN: differs"],
+        &["REDIS_REST_TOKEN: differs", "UPSTASH_REDIS_REST_TOKEN: the store is no REST endpoint"],
     );
+    let token = ("REDIS_REST_TOKEN", "t");
+    check(
+        None,
+        &[rest, token, ("REDIS_URL", "redis://a")],
+        &[
+            "UPSTASH_REDIS_REST_URL: `REDIS_URL` names another store",
+            "REDIS_REST_TOKEN: the store is no REST endpoint",
+        ],
+    );
+    check(None, &[token], &["REDIS_REST_TOKEN: the store is no REST endpoint: set `UPSTASH_REDIS_REST_URL`"]);
+    check(None, &[("REDIS_URL", "redis://a"), token], &["REDIS_REST_TOKEN: the store is no REST endpoint"]);
+    check(None, &[("UPSTASH_REDIS_REST_URL", "x.example"), token], &["UPSTASH_REDIS_REST_URL: "]);
+    for token in ["two words", "line\nend", "t\u{7f}", "t\u{e9}"] {
+        for name in ["UPSTASH_REDIS_REST_TOKEN", "REDIS_REST_TOKEN"] {
+            check(None, &[rest, (name, token)], &[name]);
+        }
+    }
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl StoreClient {
     pub fn check(settings: &StoreSettings) -> Result<(), AddressError> {
         let password = settings.password.as_ref().map(Secret::expose_secret);
         let Some(url) = &settings.url else { return Ok(()) };
-        if is_rest(url) {
+        if settings.is_rest() {
             return RestClient::check(url.expose_secret());
         }
         Address::parse(url.expose_secret(), password, settings.db).map(|_| ())
@@ -66,7 +66,7 @@ impl StoreClient {
             return Ok(Self::Embedded(memory));
         };
         let timeout = Duration::from_millis(settings.timeout_ms.max(1));
-        if is_rest(url) {
+        if settings.is_rest() {
             let token = settings.rest_token.as_ref();
             return Ok(Self::Rest(RestClient::open(url.expose_secret(), token, timeout)?));
         }
@@ -178,9 +178,4 @@ impl StoreClient {
             Self::Embedded(_) => 0,
         }
     }
-}
-
-fn is_rest(url: &Secret) -> bool {
-    let scheme = url.expose_secret().split_once("://").map_or("", |(scheme, _)| scheme);
-    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }
