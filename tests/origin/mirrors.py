@@ -74,7 +74,7 @@ async def cache(request: Request) -> Response:
     """Fields as given: `cc`, `etag`, `lm`, `vary`, `age`, `expires`, `date`, `setcookie`, `ct`, `status`, `fail_after`.
 
     The body names how often this query (or `key`) was asked, and the values of the fields in `vary`, so that hits
-    show; `size` pads it. 304 where `If-None-Match` or `If-Modified-Since` says so; from the `fail_after`-th
+    show; `size` pads it, `hex` is one of bytes instead. 304 where `If-None-Match` or `If-Modified-Since` says so; from the `fail_after`-th
     question on, 500.
     """
     asked = request.query_params
@@ -106,6 +106,8 @@ async def cache(request: Request) -> Response:
         "pad": "x" * int(asked.get("size", "0")),
     }
     media = asked.get("ct", "application/json")
+    if "hex" in asked:
+        return Response(bytes.fromhex(asked["hex"]), int(asked.get("status", "200")), given, media)
     return JSONResponse(body, int(asked.get("status", "200")), given, media)
 
 

@@ -1,7 +1,7 @@
 //! The fuzzer's probes on a stable compiler, bounded: random bytes, mutated heads and documents, and what the fuzzer
 //! has found before.
 
-use acip_probes::{begin_decide, document, resp};
+use acip_probes::{begin_decide, document, resp, rest};
 use proptest::{prelude::*, sample::select};
 
 /// Bytes at random, among them words of the format.
@@ -35,6 +35,11 @@ proptest! {
     }
 
     #[test]
+    fn rest_of_any_bytes(status in any::<u8>(), input in soup(REST)) {
+        rest(&[&[status], input.as_slice()].concat());
+    }
+
+    #[test]
     fn requests_of_any_kind(input in requests()) {
         begin_decide(&input);
     }
@@ -57,6 +62,7 @@ fn the_probes_reach_what_they_are_for() {
     );
     document(b"\x00[auth]\nenabled = true\n\0GATEWAY_PORT=3000\nREDIS_TIMEOUT=-1");
     resp(b"\x00\x01*2\r\n:1\r\n$1\r\na\r\n");
+    rest(br#"0[{"result":"YQ=="},{"error":"ERR x"}]"#);
 }
 
 const PATHS: &[&str] = &[
@@ -142,6 +148,31 @@ const RESP: &[&str] = &[
     "9223372036854775808",
     "-",
     "1",
+];
+
+const REST: &[&str] = &[
+    "{\"result\":",
+    "{\"error\":",
+    "\"OK\"",
+    "\"YQ==\"",
+    "\"YR==\"",
+    "\"\\u0059Q==\"",
+    "\"ERR x\"",
+    "\"",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "null",
+    "true",
+    "-1",
+    "18446744073709551616",
+    "1e400",
+    "[[[[[[[[",
+    "\u{fffd}",
+    "\\ud800",
 ];
 
 const TOML: &[&str] = &[

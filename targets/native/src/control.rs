@@ -98,6 +98,7 @@ fn needs_restart(started: &Document, new: &Document) -> Vec<&'static str> {
         ("MAX_CONNECTIONS", server.max_connections == new.server.max_connections),
         ("REDIS_URL", secret(&store.url) == secret(&new.store.url)),
         ("REDIS_PASSWORD", secret(&store.password) == secret(&new.store.password)),
+        ("UPSTASH_REDIS_REST_TOKEN", secret(&store.rest_token) == secret(&new.store.rest_token)),
         ("REDIS_DB", store.db == new.store.db),
         ("REDIS_TIMEOUT", store.timeout_ms == new.store.timeout_ms),
         ("CACHE_MAX_SIZE", started.cache.max_entries == new.cache.max_entries),

@@ -7,7 +7,9 @@ mod choices;
 mod decision;
 mod document;
 mod resp;
+mod rest;
 
 pub use decision::begin_decide;
 pub use document::document;
 pub use resp::resp;
+pub use rest::rest;

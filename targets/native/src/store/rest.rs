@@ -299,8 +299,9 @@ fn malformed(what: &str) -> AddressError {
 /// For the whole of a probe: nobody waits for it.
 const PROBE: Duration = Duration::from_secs(2);
 
-/// Between questions, before the endpoint is asked whether it is still there.
-const SILENCE: Duration = Duration::from_secs(10);
+/// Without a question, before the endpoint is asked whether it is still there. Each thread asks, and hosted endpoints have a
+/// price per command.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// How long a connection may lie idle: less than the endpoints and the proxies before them allow.
 const IDLE: Duration = Duration::from_secs(20);
