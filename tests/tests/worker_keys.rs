@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use acip_tests::{KEY, Stand};
+use acip_tests::{KEY, Stand, wait_for};
 use serde_json::{Value, json};
 
 fn now() -> u64 {
@@ -68,4 +68,33 @@ async fn keys_are_read_as_they_are_and_gaps_are_null() {
         [&json!(4), &json!(1), &json!(1), &json!(0)]
     );
     assert_eq!(list(&stand, "?status=offline").await["workers"][0]["worker_id"], "late");
+}
+
+#[tokio::test]
+async fn workers_without_an_index_are_found_and_gone_with_their_keys() {
+    let stand = Stand::start(&[("RATE_LIMIT_ENABLED", "false")]);
+    for at in 0..50 {
+        set(&stand, &format!("other:{at}"), "x");
+    }
+    let up = json!({"status": "online", "region": "us-west"});
+    set(&stand, "worker:own:status", &up.to_string());
+    set(&stand, "worker:own:heartbeat", &now().to_string());
+    set(&stand, "worker:beating:heartbeat", &now().to_string());
+    set(&stand, "worker:never:gpu", "{}");
+    let ids = async || {
+        let shown = list(&stand, "").await;
+        let ids = shown["workers"].as_array().expect("workers").iter();
+        let mut ids: Vec<String> = ids.map(|it| it["worker_id"].as_str().expect("an id").into()).collect();
+        ids.sort();
+        ids
+    };
+    wait_for("both are listed", || async { ids().await == ["beating", "own"] }).await;
+    stand.redis().cli(&["PEXPIRE", "worker:own:status", "1"]);
+    stand.redis().cli(&["PEXPIRE", "worker:own:heartbeat", "1"]);
+    wait_for("one has gone", || async { ids().await == ["beating"] }).await;
+    wait_for("the index forgets it", || async {
+        let _ = ids().await;
+        stand.redis().cli(&["GET", "worker:index"]) == "[\"beating\"]"
+    })
+    .await;
 }

@@ -37,6 +37,16 @@ impl Keyspace {
         format!("{}workers:snapshot", self.prefix)
     }
 
+    /// Held by the gateway that searches for workers.
+    pub(crate) fn search(&self) -> String {
+        format!("{}workers:search", self.prefix)
+    }
+
+    /// Where the last search stopped.
+    pub(crate) fn search_place(&self) -> String {
+        format!("{}workers:search:place", self.prefix)
+    }
+
     /// A limit counted per credential.
     pub(crate) fn by_credential(&self, stored: &str, name: &str) -> String {
         format!("{}ratelimit:{{{stored}}}:{name}", self.prefix)

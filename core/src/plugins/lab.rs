@@ -22,6 +22,8 @@ pub(crate) struct Lab {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) store: Memory,
     pub(crate) now_ms: u64,
+    /// How long a request takes, as its outcome tells.
+    pub(crate) takes_ms: u64,
     pub(crate) peer: IpAddr,
     /// Whose rows the judges see.
     pub(crate) source: Source,
@@ -54,6 +56,7 @@ impl Lab {
             gateway: Arc::new(Gateway::compile(document).unwrap()),
             store: Memory::new(MemoryLimits::default()),
             now_ms: NOW_MS,
+            takes_ms: 0,
             peer: IpAddr::from([192, 0, 2, 1]),
             source: Source::Store,
             requests: 0,
@@ -113,7 +116,7 @@ impl Lab {
                 exchange.decide(Answers { cells: Cells(&cells), source: self.source })
             }
         };
-        let outcome = Outcome { now_ms: self.now_ms, ..Outcome::default() };
+        let outcome = Outcome { now_ms: self.now_ms + self.takes_ms, ..Outcome::default() };
         let (seen, epilogue) = match verdict {
             Verdict::Reply(reply) => {
                 let seen = Seen::new(reply.answer.status, reply.answer.headers, reply.answer.body);

@@ -114,7 +114,7 @@ pub enum Op {
         /// Its key.
         key: String,
     },
-    /// The worker list: 1 cell. The string at `snapshot` if it exists, else a JSON document
+    /// The worker list: 1 cell. The string at `snapshot` if it exists and is not empty, else a JSON document
     /// `{"ids":[…],"status":[…],"gpu":[…],"heartbeat":[…]}` of the raw strings (or `false`) of the first `max` ids in the JSON array at `index`.
     /// Their keys are `index` without its ending `index`, then `{id}:status` and so on.
     Workers {

@@ -19,6 +19,7 @@ use alloc::{collections::BTreeMap, string::String, vec, vec::Vec};
 use bytes::Bytes;
 
 use super::{Batch, Cell, Op, Record, script::worker_base};
+pub(super) use json::strings;
 use keys::{Keys, Value};
 use spends::Group;
 
@@ -133,11 +134,9 @@ impl Memory {
                 }
                 Op::Get { key } => row.cells.push(self.keys.text(key).map_or(Cell::Nil, Cell::Bytes)),
                 Op::Workers { snapshot, index, max } => {
-                    let cell = match self.keys.text(snapshot) {
-                        Some(text) => Cell::Bytes(text),
-                        None => Cell::Bytes(self.workers(index, *max)),
-                    };
-                    row.cells.push(cell);
+                    let snapshot = self.keys.text(snapshot).filter(|text| !text.is_empty());
+                    let text = snapshot.unwrap_or_else(|| self.workers(index, *max));
+                    row.cells.push(Cell::Bytes(text));
                 }
                 _ => self.change(op),
             }
@@ -209,7 +208,7 @@ impl Memory {
 
     fn workers(&mut self, index: &str, max: u32) -> Bytes {
         let raw = self.keys.text(index);
-        let mut ids = raw.and_then(|raw| json::strings(&raw)).unwrap_or_default();
+        let mut ids = raw.and_then(|raw| strings(&raw)).unwrap_or_default();
         ids.truncate(usize::try_from(max).unwrap_or(usize::MAX));
         let base = worker_base(index);
         let mut out = Vec::from(&b"{\"ids\":["[..]);
@@ -230,7 +229,7 @@ impl Memory {
     fn index(&mut self, key: &str, member: &str, max: u32, remove: bool) {
         let raw = self.keys.text(key);
         let expires = if raw.is_some() { self.keys.expiry(key) } else { None };
-        let mut list = raw.and_then(|raw| json::strings(&raw)).unwrap_or_default();
+        let mut list = raw.and_then(|raw| strings(&raw)).unwrap_or_default();
         let found = list.iter().any(|known| known == member);
         if remove && found {
             list.retain(|known| known != member);

@@ -10,6 +10,7 @@ mod limiter;
 pub mod memory;
 pub mod resp;
 pub mod rest;
+mod roster;
 mod script;
 mod split;
 
@@ -17,5 +18,6 @@ pub use batch::{Ask, Batch, Cell, Cells, Guard, LimitSpec, Op, Record, Slot, Spe
 pub use error::{ServerError, StoreError};
 pub use memory::{Memory, MemoryLimits, MemoryUse};
 pub use resp::{Decoder, Reply, RespError, RespLimits};
+pub use roster::Roster;
 pub use script::Script;
 pub use split::{SlotGroup, Split, slot};

@@ -418,7 +418,7 @@ while a <= argc do
   elseif op == 'K' then
     local snapshot = try('GET', KEYS[k])
     n = n + 1
-    if type(snapshot) == 'string' then
+    if type(snapshot) == 'string' and snapshot ~= '' then
       row[n] = snapshot
     else
       local ids, max = strings_at(KEYS[k + 1]) or {}, num(ARGV[a + 2])

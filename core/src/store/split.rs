@@ -4,11 +4,12 @@
 //! together in one group: a credential's record and its limits carry the same tag. `together` then holds per group.
 //!
 //! A spend whose guard refers to a record of another group cannot be judged where it lives. [`Split::second`] gives those
-//! whose guard turned out to hold, once the first rows are there: the only case of a second round trip, and only in a cluster.
+//! whose guard turned out to hold, once the first rows are there. That, and a worker list without a snapshot
+//! ([`Split::rosters`]), are the only cases of a second round trip, and only in a cluster.
 
 use alloc::{collections::BTreeMap, vec, vec::Vec};
 
-use super::{Batch, Cell, Guard, Op, script::Test};
+use super::{Batch, Cell, Guard, Op, Roster, script::Test};
 
 /// One call of a split batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Split {
     pub first: Vec<SlotGroup>,
     /// Spends that wait for a cell of the first rows.
     waiting: Vec<(Test, u16, Op, usize)>,
+    /// Worker lists; of each, `first` reads the snapshot alone.
+    pub rosters: Vec<Roster>,
     width: usize,
     now_ms: u64,
 }
@@ -66,7 +69,10 @@ impl Batch {
                     *record = places.get(*record).map_or(usize::MAX, |place| place.1);
                 }
                 // The other keys of the worker list may live on other nodes.
-                Op::Workers { snapshot, .. } => op = Op::Get { key: core::mem::take(snapshot) },
+                Op::Workers { snapshot, index, max } => {
+                    split.rosters.push(Roster { cell, index: core::mem::take(index), max: *max });
+                    op = Op::Get { key: core::mem::take(snapshot) };
+                }
                 _ => {}
             }
             let place = match waits {

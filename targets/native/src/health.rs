@@ -6,6 +6,7 @@ use acip_core::{
     config::{Document, Origin},
     origins::{Observation, OriginId},
 };
+use futures_util::future::join;
 use http::{Request, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Bytes, client::conn::http1};
@@ -19,6 +20,7 @@ use crate::{
     entropy::Supply,
     ports::now_ms,
     process::{Live, Phase, Process, lock},
+    search,
     upstream::Connector,
 };
 
@@ -33,7 +35,7 @@ pub fn run(process: Arc<Process>) -> std::io::Result<()> {
         let mut phase = process.phase.subscribe();
         tokio::select! {
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
-            () = rounds(&process) => {}
+            _ = join(rounds(&process), search::rounds(&process)) => {}
         }
     }));
     Ok(())

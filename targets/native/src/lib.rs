@@ -13,6 +13,7 @@ pub mod ports;
 pub mod process;
 pub mod redis_rest;
 pub mod rt;
+pub mod search;
 pub mod server;
 pub mod store;
 pub mod thread;

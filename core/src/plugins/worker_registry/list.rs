@@ -1,11 +1,11 @@
 //! `GET /api/v1/workers`: what the store knows of each worker, in one of two shapes. What is not known is `null`.
 
-use alloc::{string::ToString, vec::Vec};
+use alloc::{boxed::Box, string::ToString, vec::Vec};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{INDEX, MOST, Rules, TTL_MS, query::Query};
+use super::{GUARD_MS, INDEX, MOST, Rules, TTL_MS, query::Query};
 use crate::{
     config::WorkersFormat,
     flow::Flow,
@@ -44,9 +44,14 @@ pub(super) fn workers(rules: &Rules, flow: &mut Flow, row: &Bytes) -> Option<Vec
             None => {}
         }
     }
-    let value = json!({ "workers": workers }).to_string().into();
-    let ttl_ms = Some(SNAPSHOT_MS);
-    flow.writes.push(Op::Set { key: rules.keys.snapshot(), value, ttl_ms, only_new: false });
+    let value: Bytes = json!({ "workers": workers }).to_string().into();
+    let key = rules.keys.snapshot();
+    flow.on_finish(Box::new(move |flow, outcome| {
+        // What stands in the way of old lists runs out: a client that took its answer slowly is too late to tell others.
+        if outcome.now_ms.saturating_sub(now_ms) < GUARD_MS / 2 {
+            flow.writes.push(Op::Set { key, value, ttl_ms: Some(SNAPSHOT_MS), only_new: true });
+        }
+    }));
     Some(workers)
 }
 

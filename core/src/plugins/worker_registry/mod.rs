@@ -3,9 +3,12 @@
 
 mod list;
 mod query;
+mod search;
 mod seen;
 #[cfg(test)]
 mod tests;
+
+pub use search::Search;
 
 use alloc::{boxed::Box, format, string::String, sync::Arc};
 
@@ -112,3 +115,5 @@ const INDEX: &str = "worker:index";
 const MOST: u32 = 10_000;
 /// Three heartbeats of 30 s: one that is late, or lost, does not make a worker flicker.
 const TTL_MS: u64 = 90_000;
+/// How long nobody writes a snapshot after a worker's call.
+const GUARD_MS: u64 = 2_000;

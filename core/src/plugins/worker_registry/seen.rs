@@ -4,7 +4,7 @@ use alloc::{boxed::Box, format, string::String, string::ToString, sync::Arc};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{INDEX, MOST, Rules, TTL_MS, status_key};
+use super::{GUARD_MS, INDEX, MOST, Rules, TTL_MS, status_key};
 use crate::{
     event::Event,
     flow::Flow,
@@ -101,7 +101,9 @@ fn note(rules: &Rules, flow: &mut Flow, outcome: &Outcome, call: Call, id: &str,
     if !was_up && up || now_and_then {
         flow.writes.push(Op::Index { key: INDEX.into(), member: id.into(), max: MOST, remove: false });
     }
-    flow.writes.push(Op::Delete { key: rules.keys.snapshot() });
+    // A list that was read before this may be written after it: what is empty is no snapshot, but stands in its way.
+    let (key, value) = (rules.keys.snapshot(), Bytes::new());
+    flow.writes.push(Op::Set { key, value, ttl_ms: Some(GUARD_MS), only_new: false });
 }
 
 /// The status after the call; none where it tells nothing of a worker that nobody knows.

@@ -10,6 +10,7 @@ use crate::{
         fixture::document,
         lab::{Lab, Origin, Seen},
     },
+    store::Batch,
 };
 
 fn keyed() -> Document {
@@ -66,8 +67,8 @@ fn a_worker_as_it_comes_and_goes() {
     });
     let expected = json!({"workers": [worker], "total": 1, "online": 1, "busy": 1, "idle": 0});
     assert_eq!(list(&mut lab, "").json(), expected);
-    // From the snapshot.
-    assert!(lab.get("gateway:workers:snapshot").is_some());
+    // What stands there keeps older lists out.
+    assert_eq!(lab.get("gateway:workers:snapshot").as_deref(), Some(""));
     assert_eq!(list(&mut lab, "").json(), expected);
     let status: Value = serde_json::from_str(&lab.get("worker:w1:status").unwrap()).unwrap();
     assert_eq!((&status["current_job"], &status["capabilities"]), (&json!("j"), &json!(["m"])));
@@ -82,6 +83,28 @@ fn a_worker_as_it_comes_and_goes() {
     lab.now_ms += 90_001;
     assert_eq!(list(&mut lab, "").json()["total"], 0);
     assert_eq!(lab.get("worker:index").as_deref(), Some("[]"));
+}
+
+/// A list that was read before a worker's call and is written after it does not hide the call.
+#[test]
+fn a_late_snapshot_is_no_snapshot() {
+    let mut lab = Lab::new(keyed());
+    register(&mut lab);
+    lab.now_ms += 3_000;
+    let read = list(&mut lab, "");
+    assert_eq!(read.json()["idle"], 1);
+    let beat = |lab: &mut Lab| call(lab, "w1/heartbeat", &json!({"status": "busy"}), 200);
+    beat(&mut lab);
+    lab.store.apply(&Batch { now_ms: lab.now_ms, ops: read.written.clone() });
+    assert_eq!(list(&mut lab, "").json()["busy"], 1);
+    // Some time after the last call, a list stands for others again.
+    lab.now_ms += 2_001;
+    assert_eq!(list(&mut lab, "").json()["busy"], 1);
+    assert!(lab.get("gateway:workers:snapshot").is_some_and(|text| text.contains("busy")));
+    // Who takes its answer slowly does not write at all.
+    lab.now_ms += 5_001;
+    lab.takes_ms = 1_000;
+    assert!(list(&mut lab, "").written.is_empty());
 }
 
 #[test]

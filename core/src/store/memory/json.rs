@@ -16,7 +16,7 @@ pub(super) struct Limit {
 }
 
 /// The strings of a JSON array; none if it is not one.
-pub(super) fn strings(raw: &[u8]) -> Option<Vec<String>> {
+pub(in crate::store) fn strings(raw: &[u8]) -> Option<Vec<String>> {
     let Ok(Value::Array(items)) = serde_json::from_slice(raw) else {
         return None;
     };

@@ -10,20 +10,22 @@ use std::{
 
 use acip_core::{
     report::StoreStatus,
-    store::{Batch, Cell as StoreCell, Reply, SlotGroup, StoreError},
+    store::{Batch, Cell as StoreCell, Reply, RespError, Roster, SlotGroup, StoreError},
 };
 use acip_shell::store::{Caller, Form};
+use bytes::Bytes;
 use futures_util::future::try_join_all;
 use redis::{
     RedisError, Value,
     aio::ConnectionLike as _,
     cluster::{ClusterClient as Driver, ClusterClientBuilder},
     cluster_async::ClusterConnection,
+    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
 };
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
@@ -92,7 +94,80 @@ impl ClusterClient {
         {
             group.place(cells, &mut row);
         }
+        for roster in &split.rosters {
+            if let Some(cell) = row.get_mut(roster.cell)
+                && (*cell == StoreCell::Nil || *cell == StoreCell::Bytes(Bytes::new()))
+            {
+                *cell = StoreCell::Bytes(self.roster(roster, deadline).await?);
+            }
+        }
         Ok(row)
+    }
+
+    /// Reads a worker list key by key.
+    async fn roster(&self, roster: &Roster, deadline: Instant) -> Result<Bytes, StoreError> {
+        let index = match self.send(&words(&["GET", &roster.index]), deadline).await? {
+            Reply::Bulk(raw) => Some(raw),
+            _ => None,
+        };
+        let ids = roster.ids(index.as_deref());
+        let mut values = Vec::new();
+        for keys in roster.keys(&ids).chunks(KEYS_AT_ONCE) {
+            let mut get = words(&["MGET"]);
+            get.extend(keys.iter().map(|key| key.clone().into_bytes()));
+            let Reply::Array(found) = self.send(&get, deadline).await? else {
+                return Err(StoreError::Protocol(RespError::NotARow));
+            };
+            values.extend(found.into_iter().map(|value| match value {
+                Reply::Bulk(text) => Some(text),
+                _ => None,
+            }));
+        }
+        Ok(Roster::document(&ids, &values))
+    }
+
+    /// The first hash slot of each master: one address for each.
+    pub(super) async fn masters(&self) -> Result<Vec<u16>, StoreError> {
+        let reply = self.send(&words(&["CLUSTER", "SLOTS"]), Instant::now() + self.timeout).await?;
+        let Reply::Array(ranges) = reply else {
+            return Err(StoreError::Protocol(RespError::NotARow));
+        };
+        let mut known: Vec<(Vec<Reply>, u16)> = Vec::new();
+        for range in ranges {
+            let Reply::Array(range) = range else { continue };
+            if let [Reply::Int(first), _, Reply::Array(node), ..] = range.as_slice()
+                && let Ok(first) = u16::try_from(*first)
+                && let Some(address) = node.get(..2)
+                && known.iter().all(|(known, _)| known != address)
+            {
+                known.push((address.to_vec(), first));
+            }
+        }
+        Ok(known.into_iter().map(|(_, first)| first).collect())
+    }
+
+    /// Sends a command to the master of a slot.
+    pub(super) async fn command_at<T: AsRef<[u8]>>(
+        &self,
+        slot: u16,
+        args: &[T],
+    ) -> Result<Reply, StoreError> {
+        let Some(mut connection) = self.shared.connection.borrow().clone() else {
+            return Err(StoreError::Down(self.shared.error.borrow().clone()));
+        };
+        let mut command = redis::Cmd::new();
+        args.iter().for_each(|arg| {
+            command.arg(arg.as_ref());
+        });
+        let route = SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
+        self.shared.round_trips.set(self.shared.round_trips.get() + 1);
+        let answer =
+            timeout(self.timeout, connection.route_command(command, RoutingInfo::SingleNode(route))).await;
+        match answer {
+            Err(_) => Err(StoreError::Timeout),
+            Ok(Ok(value)) => Ok(reply(value)),
+            Ok(Err(error)) => said(&error),
+        }
     }
 
     async fn ask_group<'g>(
@@ -199,6 +274,10 @@ fn said(error: &RedisError) -> Result<Reply, StoreError> {
     }
 }
 
+fn words(words: &[&str]) -> Vec<Vec<u8>> {
+    words.iter().map(|word| word.as_bytes().to_vec()).collect()
+}
+
 fn reply(value: Value) -> Reply {
     match value {
         Value::Int(number) => Reply::Int(number),
@@ -217,3 +296,6 @@ fn reply(value: Value) -> Reply {
         _ => Reply::Nil,
     }
 }
+
+/// Keys read by one command; the crate sends it in parts to where they live.
+const KEYS_AT_ONCE: usize = 3_000;

@@ -7,6 +7,7 @@ mod address;
 mod apart;
 mod cluster;
 mod link;
+mod parts;
 mod rest;
 mod sentinel;
 mod stream;
@@ -30,6 +31,7 @@ use tcp::TcpClient;
 
 pub use address::AddressError;
 pub use apart::Apart;
+pub use parts::Part;
 
 /// A store, by the way it is reached.
 pub enum StoreClient {

@@ -1,9 +1,12 @@
 //! Several servers: a cluster, and a master found by sentinels.
 
 use acip_core::{
-    config::Algorithm,
+    config::{Algorithm, Document},
+    plugins::worker_registry::Search,
     store::{Ask, Batch, Cells, Guard, LimitSpec, Op, Reply, StoreError},
 };
+use acip_gateway::{search, store::StoreClient};
+use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::servers::{PLAIN, Server, client, free_port, on_one_thread, read, wait_for, write};
@@ -69,9 +72,42 @@ fn a_cluster_answers_a_batch_whose_keys_live_on_all_nodes() {
         assert_eq!(attempt("bad").await, (Some(true), None));
         assert_eq!(attempt("good").await, (None, Some(true)));
         assert_eq!(attempt("good").await, (None, Some(false)));
+        workers(&client).await;
         assert_eq!(client.status().mode, "cluster");
         assert!(client.status().up);
     });
+}
+
+/// Workers whose keys live on all nodes and stand in no index: found, listed, and listed no more when they are gone.
+async fn workers(client: &StoreClient) {
+    let list = async || {
+        let mut ask = Ask::new(NOW);
+        let slot = ask.workers("gateway:workers:snapshot".into(), "worker:index".into(), 100);
+        let row = client.ask(&ask.into_batch()).await.unwrap();
+        String::from_utf8(Cells(&row).workers(slot).unwrap().to_vec()).unwrap()
+    };
+    let listed: Value = serde_json::from_str(&list().await).unwrap();
+    assert_eq!(listed["ids"], json!([]));
+    let ids: Vec<String> = (0..30).map(|at| format!("w{at:02}")).collect();
+    for id in &ids {
+        write(client, &format!("worker:{id}:status"), &format!("of {id}")).await;
+    }
+    let search = Search::new(&Document::default());
+    assert_eq!(search::round(&search, client).await, Ok(30));
+    assert_eq!(search::round(&search, client).await, Ok(0), "the claim stands");
+    client.command(&["DEL", "gateway:workers:search"]).await.unwrap();
+    assert_eq!(search::round(&search, client).await, Ok(0), "all of them are known");
+    let listed: Value = serde_json::from_str(&list().await).unwrap();
+    assert_eq!(listed["ids"], json!(ids));
+    assert_eq!(listed["status"], ids.iter().map(|id| json!(format!("of {id}"))).collect::<Value>());
+    assert_eq!(listed["heartbeat"], json!(vec![false; 30]));
+    write(client, "gateway:workers:snapshot", "aggregated").await;
+    assert_eq!(list().await, "aggregated");
+    write(client, "gateway:workers:snapshot", "").await;
+    assert!(list().await.contains("w07"), "what is empty is no snapshot");
+    client.command(&["DEL", "worker:w07:status"]).await.unwrap();
+    let listed: Value = serde_json::from_str(&list().await).unwrap();
+    assert_eq!((&listed["ids"][7], &listed["status"][7]), (&json!("w07"), &json!(false)));
 }
 
 #[test]
