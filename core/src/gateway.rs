@@ -15,7 +15,7 @@ use crate::{
     report::Report,
     request::RequestHead,
     store::{Ask, Batch},
-    verdict::{Answer, Closing, Reply, Serve, Verdict},
+    verdict::{Answer, Closing, Refresh, Reply, Serve, Verdict},
 };
 
 /// A compiled document: immutable, swapped as a whole.
@@ -124,7 +124,7 @@ impl Gateway {
         let mut flow = Box::new(Flow::new(request));
         flow.events.push(Event::RequestIncoming);
         if let Some(refusal) = refusal {
-            return Step::Settled(self.refuse(flow, refusal));
+            return Step::Settled(self.turned_away(flow, refusal));
         }
         let mut ask = Ask::new(now_ms);
         let mut judges = Vec::new();
@@ -151,6 +151,11 @@ impl Gateway {
         let (request, _) = self.arrival.read(head, facts);
         let mut flow = Box::new(Flow::new(request));
         flow.events.push(Event::RequestIncoming);
+        self.turned_away(flow, refusal)
+    }
+
+    fn turned_away(&self, mut flow: Box<Flow>, refusal: Refusal) -> Verdict {
+        self.registry.iter().for_each(|plugin| plugin.turned_away(&mut flow));
         self.refuse(flow, refusal)
     }
 
@@ -215,8 +220,9 @@ impl Exchange {
 }
 
 impl Gateway {
-    fn serve(self: &Arc<Self>, mut flow: Box<Flow>, answer: Answer, refresh: bool) -> Verdict {
-        let refresh = refresh.then(|| {
+    fn serve(self: &Arc<Self>, mut flow: Box<Flow>, answer: Answer, refresh: Option<String>) -> Verdict {
+        let refresh = refresh.and_then(|key| {
+            let (now_ms, hold_ms) = (flow.request.facts.now_ms, flow.request.route.timeout_ms);
             // The background request takes the hooks along; the client's own accounts close with none.
             let mut behind = Box::new(Flow::new(flow.request.clone()));
             behind.identity = flow.identity.clone();
@@ -224,11 +230,11 @@ impl Gateway {
             behind.on_seal = mem::take(&mut flow.on_seal);
             behind.on_fail = mem::take(&mut flow.on_fail);
             behind.on_finish = mem::take(&mut flow.on_finish);
-            plugins::departure::forward(self, behind)
-        });
-        let refresh = refresh.and_then(|verdict| match verdict {
-            Verdict::Forward(forward) => Some(Box::new(forward)),
-            _ => None,
+            behind.on_finish(Refresh::release(key.clone()));
+            match plugins::departure::forward(self, behind) {
+                Verdict::Forward(forward) => Some(Refresh::new(forward, key, now_ms, hold_ms)),
+                _ => None,
+            }
         });
         Verdict::Serve(Serve { reply: self.conclude(flow, answer, None), refresh })
     }

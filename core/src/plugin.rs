@@ -2,7 +2,7 @@
 //! judges once they are filled. Closures carry a plugin's state of one request from step to step, so there is no
 //! bag of extensions to look things up in.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use crate::{
     config::Document,
@@ -41,6 +41,9 @@ pub trait Plugin: Send + Sync {
     fn is_enabled(&self) -> bool {
         true
     }
+
+    /// Adds what even a refusal should carry whose head was found bad before any plugin planned.
+    fn turned_away(&self, _flow: &mut Flow) {}
 
     /// Reads the request and asks; called once per request, in order of priority.
     fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan;
@@ -90,12 +93,12 @@ pub enum Ruling {
     Refuse(Refusal),
     /// Answered by the gateway.
     Answer(Answer),
-    /// Answered from the cache, and if `refresh` the origin is asked behind the client's back.
+    /// Answered from the cache, perhaps with a refresh behind the client's back.
     Serve {
         /// The stored answer.
         answer: Answer,
-        /// Whether to revalidate in the background.
-        refresh: bool,
+        /// The key that stands while the origin is asked anew in the background, so that one request at a time does it.
+        refresh: Option<String>,
     },
 }
 

@@ -1,11 +1,19 @@
 //! What is to be done with a request: [`Answer`] it, or [`Forward`] it and [`Seal`] the response. Data for the driver; the reasons
 //! were the plugins'.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 
-use crate::{flow::Flow, gateway::Gateway, origins::OriginId, outcome::Outcome, report::Report};
+use crate::{
+    flow::Flow,
+    gateway::Gateway,
+    origins::OriginId,
+    outcome::Outcome,
+    plugin::OnFinish,
+    report::Report,
+    store::{Ask, Batch, Cells, Op, Slot},
+};
 
 /// The decision.
 pub enum Verdict {
@@ -45,8 +53,49 @@ pub struct Serve {
     /// What to send.
     pub reply: Reply,
     /// A request to make behind the client's back (stale-while-revalidate); its response goes to nobody.
-    pub refresh: Option<Box<Forward>>,
+    pub refresh: Option<Refresh>,
 }
+
+/// A request that many want made and one makes: whoever claims it first, of all gateways on the store.
+pub struct Refresh {
+    claim: Batch,
+    held: Slot<Bytes>,
+    forward: Box<Forward>,
+}
+
+impl Refresh {
+    /// `hold_ms`: how long the claim stands if who made it is never heard of again.
+    pub(crate) fn new(forward: Forward, key: String, now_ms: u64, hold_ms: u64) -> Self {
+        let mut ask = Ask::new(now_ms);
+        let held = ask.get(key.clone());
+        let mut claim = ask.into_batch();
+        let ttl_ms = Some(hold_ms.max(PAUSE_MS));
+        claim.ops.push(Op::Set { key, value: Bytes::from_static(b"1"), ttl_ms, only_new: true });
+        Self { claim, held, forward: Box::new(forward) }
+    }
+
+    /// What ends the claim when the request is over. Not at once: another client may have read the old answer just
+    /// before the new one was written, and claim only now.
+    pub(crate) fn release(key: String) -> OnFinish {
+        Box::new(move |flow, _| {
+            let value = Bytes::from_static(b"0");
+            flow.writes.push(Op::Set { key, value, ttl_ms: Some(PAUSE_MS), only_new: false });
+        })
+    }
+
+    /// To be asked of the store before anything else.
+    pub fn claim(&self) -> &Batch {
+        &self.claim
+    }
+
+    /// The request, if the store's answer says that nobody else makes it.
+    pub fn granted(self, cells: Cells<'_>) -> Option<Box<Forward>> {
+        cells.bytes(self.held).is_none().then_some(self.forward)
+    }
+}
+
+/// Between two refreshes of one answer.
+const PAUSE_MS: u64 = 1_000;
 
 /// The end of a request's accounts; consume it exactly once, whatever happened.
 pub struct Closing {

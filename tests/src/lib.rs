@@ -2,6 +2,7 @@
 //! Start at [`Gateway`], [`Origin`], [`Redis`], [`RedisProxy`]; requests are made with [`Http`].
 
 mod bridge;
+pub mod cached;
 mod cli;
 mod gateway;
 mod http;

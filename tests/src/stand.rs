@@ -46,6 +46,11 @@ impl Stand {
         Gateway::start(&[&self.origin.url()], &environment)
     }
 
+    /// Whether there is no Redis.
+    pub fn is_embedded(&self) -> bool {
+        self.redis.is_none()
+    }
+
     /// Its Redis.
     pub fn redis(&self) -> &Redis {
         self.redis.as_ref().expect("a stand with Redis")

@@ -1,30 +1,13 @@
 //! What is served from the cache, to whom, and how it is told, with Redis and with the embedded store. What becomes of
 //! stored answers past their freshness is in `cache_stale.rs`.
 
-use acip_tests::{ADMIN, Answer, Call, KEY, OTHER_KEY, Stand, wait_for};
+use acip_tests::{
+    ADMIN, Answer, KEY, OTHER_KEY, Stand,
+    cached::{ask, stands, stored, told},
+    wait_for,
+};
 use http::Method;
 use serde_json::{Value, json};
-
-/// Both stores: what is told of the cache must not depend on which.
-fn stands(environment: &[(&str, &str)]) -> [Stand; 2] {
-    let environment = [&[("RATE_LIMIT_ENABLED", "false")], environment].concat();
-    [Stand::start(&environment), Stand::embedded(&environment)]
-}
-
-fn ask(stand: &Stand, query: &str) -> Call {
-    stand.get(&format!("/_test/cache?{query}")).key(KEY)
-}
-
-fn told(answer: &Answer) -> &str {
-    answer.header("x-gateway-cache")
-}
-
-/// Waits until an answer is stored, without asking the origin: that happens after the first one has left.
-async fn stored(call: impl Fn() -> Call) -> Answer {
-    let look = || call().header("cache-control", "only-if-cached").send();
-    wait_for("an answer is stored", || async { look().await.status != 504 }).await;
-    call().send().await
-}
 
 /// Asks twice: for what is to be stored, then for what is.
 async fn hit(stand: &Stand, query: &str) -> Answer {

@@ -1,30 +1,16 @@
 //! Stored answers past their freshness: revalidated, served while they are refreshed, served in place of errors; and
 //! answers that broke off, which are never stored. With Redis and with the embedded store.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
-use acip_tests::{Answer, Call, KEY, Stand, wait_for};
+use acip_tests::{
+    Gateway, KEY, Stand,
+    cached::{ask, stands, stored, told},
+    wait_for,
+};
+use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
 use serde_json::json;
-
-fn stands(environment: &[(&str, &str)]) -> [Stand; 2] {
-    let environment = [&[("RATE_LIMIT_ENABLED", "false")], environment].concat();
-    [Stand::start(&environment), Stand::embedded(&environment)]
-}
-
-fn ask(stand: &Stand, query: &str) -> Call {
-    stand.get(&format!("/_test/cache?{query}")).key(KEY)
-}
-
-fn told(answer: &Answer) -> &str {
-    answer.header("x-gateway-cache")
-}
-
-/// Waits until the answer is stored, without asking the origin: that happens after it has left.
-async fn is_stored(stand: &Stand, query: &str) {
-    let look = || ask(stand, query).header("cache-control", "only-if-cached").send();
-    wait_for("the answer is stored", || async { look().await.status != 504 }).await;
-}
 
 /// The `If-None-Match` of each request that reached the origin.
 async fn asked_whether(stand: &Stand) -> Vec<Option<String>> {
@@ -45,7 +31,7 @@ async fn the_origin_is_asked_whether_an_answer_still_holds() {
         let query = "cc=max-age=600&etag=%22v1%22";
         let first = ask(&stand, query).send().await;
         assert_eq!(told(&first), "MISS");
-        is_stored(&stand, query).await;
+        stored(|| ask(&stand, query)).await;
         let check = || ask(&stand, query).header("cache-control", "no-cache");
         let again = check().send().await;
         assert_eq!((again.status.as_u16(), told(&again)), (200, "HIT"));
@@ -80,7 +66,7 @@ async fn a_stale_answer_is_served_while_it_is_refreshed() {
     for stand in stands(&[]) {
         let query = "cc=max-age=2,stale-while-revalidate=600";
         assert_eq!(ask(&stand, query).send().await.json()["n"], 1);
-        is_stored(&stand, query).await;
+        stored(|| ask(&stand, query)).await;
         // The first one past its freshness is the one that starts the refresh.
         let stale = Mutex::new(None);
         wait_for("it is stale", || async {
@@ -99,6 +85,29 @@ async fn a_stale_answer_is_served_while_it_is_refreshed() {
     }
 }
 
+/// Many clients of several gateways find one answer stale at the same time: the origin is asked once.
+#[tokio::test]
+async fn a_stale_answer_is_refreshed_by_one_of_all() {
+    for stand in stands(&[]) {
+        let other = (!stand.is_embedded()).then(|| stand.another(&[("RATE_LIMIT_ENABLED", "false")]));
+        let query = "cc=max-age=3,stale-while-revalidate=600";
+        assert_eq!(ask(&stand, query).send().await.json()["n"], 1);
+        stored(|| ask(&stand, query)).await;
+        // Nobody looks until it is stale: the first look begins the refresh.
+        tokio::time::sleep(Duration::from_millis(3_100)).await;
+        stand.switch("fault?kind=slow&ms=300&times=1").await;
+        let clients = (0..60).map(|client| {
+            let http = other.as_ref().filter(|_| client % 2 == 0).map_or(stand.http(), Gateway::http);
+            http.get(&format!("/_test/cache?{query}")).key(KEY).send()
+        });
+        let answers = join_all(clients).await;
+        assert!(answers.iter().filter(|answer| told(answer) == "STALE").count() > 1, "several find it stale");
+        assert!(answers.iter().all(|answer| answer.status == 200));
+        wait_for("it is refreshed", || async { ask(&stand, query).send().await.json()["n"] == 2 }).await;
+        assert_eq!(stand.reached("/_test/cache").await.len(), 2);
+    }
+}
+
 #[tokio::test]
 async fn a_stale_answer_stands_in_for_an_error() {
     for mut stand in stands(&[]) {
@@ -107,7 +116,7 @@ async fn a_stale_answer_stands_in_for_an_error() {
         let dead = "cc=max-age=2,stale-if-error=600&key=c";
         for query in [covered, bare, dead] {
             assert_eq!(ask(&stand, query).send().await.json()["n"], 1, "{query}");
-            is_stored(&stand, query).await;
+            stored(|| ask(&stand, query)).await;
         }
         wait_for("it is past its freshness", || async {
             told(&ask(&stand, covered).send().await) == "STALE"

@@ -1,6 +1,6 @@
 //! Cross-origin requests: the gateway alone speaks of them, whatever the origin says.
 
-use acip_tests::{Answer, Call, Gateway, KEY, Origin};
+use acip_tests::{Answer, Call, Feature, Gateway, KEY, Origin, raw, supported};
 use http::Method;
 
 const APP: &str = "https://app.example";
@@ -97,4 +97,32 @@ async fn a_preflight_needs_no_key_and_reaches_nobody() {
     assert_eq!(options.send().await.status, 401);
     let options = gateway.http().call(Method::OPTIONS, "/_test/echo").key(KEY).send().await;
     assert_eq!((options.status.as_u16(), &options.json()["method"]), (200, &"OPTIONS".into()));
+}
+
+/// A page can read why a request was refused whose head was found bad before anything else was looked at.
+#[tokio::test]
+async fn early_refusals_can_be_read() {
+    let origin = Origin::start();
+    let gateway = Gateway::start(&[&origin.url()], &[("CORS_ORIGIN", APP), ("MAX_BODY_BYTES", "1000")]);
+    for (page, expected) in [(APP, Some(APP)), ("https://other.example", None)] {
+        let check = async |status: u16, call: Call| {
+            let answer = call.key(KEY).header("origin", page).send().await;
+            assert_eq!((answer.status.as_u16(), allowed(&answer)), (status, expected), "{}", answer.text());
+            assert!(varies_on_origin(&answer));
+        };
+        check(400, gateway.http().get("/_test/%zz")).await;
+        check(400, gateway.http().get("/_test/echo").header("x-worker-token", "another")).await;
+        check(413, gateway.http().call(Method::POST, "/_test/echo").body("x".repeat(2000))).await;
+        if !supported(&[Feature::Wire]) {
+            continue;
+        }
+        for (field, status) in [("x-large", "431"), ("x large", "400")] {
+            let field = format!("{field}: {}", "x".repeat(if status == "431" { 100_000 } else { 1 }));
+            let head = format!("GET / HTTP/1.1\r\nhost: a\r\nOrigin: {page}\r\n{field}\r\n\r\n");
+            let answer = raw(gateway.port(), head.as_bytes());
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+            let told = format!("access-control-allow-origin: {APP}\r\n");
+            assert_eq!(answer.contains(&told), expected.is_some(), "{answer}");
+        }
+    }
 }

@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 
 use acip_tests::{ADMIN, Answer, Call, Feature, Gateway, KEY, OTHER_KEY, Origin, raw, supported};
-use http::Method;
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{body::Bytes, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 struct Case {
     name: &'static str,
@@ -160,6 +164,30 @@ async fn a_head_that_is_too_large_is_refused_with_a_code() {
     let large = format!("GET /_test/echo HTTP/1.1\r\nhost: a\r\nx-large: {}\r\n\r\n", "x".repeat(1 << 20));
     let answer = raw(gateway.port(), large.as_bytes());
     assert!(answer.starts_with("HTTP/1.1 431") && answer.contains("\"HEADERS_TOO_LARGE\""), "{answer}");
+}
+
+#[tokio::test]
+async fn a_head_of_http2_that_is_too_large_too() {
+    if !supported(&[Feature::H2c]) {
+        return;
+    }
+    let origin = Origin::start();
+    let gateway = Gateway::start(&[&origin.url()], &[]);
+    for (bytes, has_body) in [(70_000, true), (200_000, true), (400_000, false)] {
+        let socket = TcpStream::connect(("127.0.0.1", gateway.port())).await.unwrap();
+        let (mut sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
+        tokio::spawn(connection);
+        let mut request = Request::get(format!("http://127.0.0.1:{}/_test/echo", gateway.port()));
+        for at in 0..bytes / 10_000 {
+            request = request.header(format!("x-large-{at}"), "x".repeat(10_000));
+        }
+        let answer = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 431, "{bytes}");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&body);
+        assert_eq!(text.contains("\"HEADERS_TOO_LARGE\""), has_body, "{bytes}: {text}");
+    }
 }
 
 #[tokio::test]

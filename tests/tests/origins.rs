@@ -105,7 +105,11 @@ async fn nobody_notices_that_an_origin_dies() {
     more(400).await;
     let answers = ask(&gateway, 20).await;
     assert_eq!(tally(&answers), BTreeMap::from([("two", 20)]));
+    let health =
+        async |status: &str| gateway.http().get("/gateway/health").send().await.json()["status"] == status;
+    wait_for("the dead one on the health page", || health("degraded")).await;
     let one = named(port, "one");
+    wait_for("both well on the health page", || health("healthy")).await;
     wait_for("traffic for the one that is back", || async { seen(&one).await > 20 }).await;
     more(200).await;
     stop.store(true, Relaxed);

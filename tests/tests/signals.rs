@@ -2,6 +2,7 @@
 
 use std::{
     net::TcpStream,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -143,6 +144,20 @@ async fn a_reload_counts_from_the_next_request_and_a_bad_file_never() {
     wait_until("the route's error", || gateway.log().contains("/a/{y}/b"));
     assert_eq!(limit(&gateway).await, "80000");
 
+    // So is what a start would refuse, though it counts only after one.
+    for (more, named) in [
+        ("[server]\ntls_cert = \"no-cert.pem\"\ntls_key = \"no-key.pem\"\n", "no-cert.pem"),
+        ("[server]\ntls_cert = \"no-cert.pem\"\n", "set `TLS_KEY`"),
+        ("[store]\nurl = \"redis-sentinel://127.0.0.1:1\"\n", "REDIS_URL"),
+    ] {
+        gateway.rewrite(&file(1, more));
+        let refused = |line: &str| line.contains(named) && line.contains("the old one stays");
+        let before = gateway.log().lines().filter(|line| refused(line)).count();
+        gateway.signal("HUP");
+        wait_until(named, || gateway.log().lines().filter(|line| refused(line)).count() > before);
+        assert_eq!(limit(&gateway).await, "80000");
+    }
+
     gateway.rewrite(&file(90_000, ""));
     gateway.signal("HUP");
     wait_for("a good one again", || async { limit(&gateway).await == "90000" }).await;
@@ -155,8 +170,17 @@ async fn what_needs_a_restart_is_named() {
     }
     let origin = Origin::start();
     let gateway = Gateway::with_file(&[&origin.url()], &[], Some(&file(1000, "")));
-    let server =
-        "[server]\nmax_connections = 7\nshutdown_grace_ms = 1\ntls_cert = \"a.pem\"\ntls_key = \"b.pem\"\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let (cert, key) = (place("cert.pem"), place("key.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-nodes", "-subj", "/CN=localhost", "-newkey", "ec"])
+        .args(["-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", &key, "-out", &cert])
+        .output()
+        .expect("openssl starts");
+    assert!(made.status.success(), "{made:?}");
+    let tls = format!("tls_cert = \"{cert}\"\ntls_key = \"{key}\"\n");
+    let server = format!("[server]\nmax_connections = 7\nshutdown_grace_ms = 1\n{tls}");
     let store = "[store]\nurl = \"redis://:MARKED@127.0.0.1:1\"\n[log]\nlevel = \"debug\"\n";
     gateway.rewrite(&file(2000, &format!("{server}{store}")));
     gateway.signal("HUP");

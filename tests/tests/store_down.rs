@@ -130,7 +130,9 @@ async fn check_outage(gateway: &Gateway, case: &Case, recorded: &str, what: &str
     }
     let expected = (case.health.0, case.health.1.to_owned());
     wait_for(&format!("{what}: health {expected:?}"), || async { health(gateway).await == expected }).await;
-    let page = gateway.http().get("/gateway/health").send().await.json();
+    let answer = gateway.http().get("/gateway/health").send().await;
+    assert_eq!(answer.header("x-gateway-store"), format!("down; mode={}", case.mode), "{what}");
+    let page = answer.json();
     assert!(page["errors"].as_array().is_some_and(|errors| !errors.is_empty()), "{what}: {page}");
     assert_eq!(gateway.http().get("/gateway/livez").send().await.status, 200, "{what}");
     let ready = if case.status == 503 { 503 } else { 200 };

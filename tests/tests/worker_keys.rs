@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use acip_tests::{KEY, Stand, wait_for};
+use acip_tests::{Feature, KEY, Stand, supported, wait_for};
 use serde_json::{Value, json};
 
 fn now() -> u64 {
@@ -72,6 +72,9 @@ async fn keys_are_read_as_they_are_and_gaps_are_null() {
 
 #[tokio::test]
 async fn workers_without_an_index_are_found_and_gone_with_their_keys() {
+    if !supported(&[Feature::ActiveChecks]) {
+        return;
+    }
     let stand = Stand::start(&[("RATE_LIMIT_ENABLED", "false")]);
     for at in 0..50 {
         set(&stand, &format!("other:{at}"), "x");

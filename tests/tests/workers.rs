@@ -81,6 +81,35 @@ async fn the_list_shows_a_worker_at_once_and_nothing_invented() {
     assert!(stand.reached("/api/v1/workers").await.is_empty(), "the gateway answers the list itself");
 }
 
+/// The origin looks at `X-Worker-Token` alone; who sends its token as a bearer is known there all the same, and the
+/// gateway does not forget it.
+#[tokio::test]
+async fn a_token_may_come_as_a_bearer() {
+    let stand = Stand::start(&[]);
+    let http = stand.http();
+    let worker = Worker::register(&http, "us-west").await;
+    let bearer = format!("Bearer {}", worker.token);
+    let path = worker.path("heartbeat");
+    let beat = || http.post(&path, &json!({"status": "busy"}));
+    for call in [
+        beat().header("authorization", &bearer),
+        beat().header("authorization", &bearer).token(&worker.token),
+        beat().token(&worker.token),
+    ] {
+        let answer = call.send().await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let seen = stand.reached(&path).await;
+    let fields = |name: &str| -> Vec<usize> {
+        let all = seen.iter().map(|seen| seen["headers"].as_array().expect("fields"));
+        all.map(|fields| fields.iter().filter(|field| field[0] == name).count()).collect()
+    };
+    assert_eq!((fields("x-worker-token"), fields("authorization")), (vec![1, 1, 1], vec![1, 1, 0]));
+    // A wrong one is refused here as ever.
+    let wrong = beat().header("authorization", "Bearer wrong").send().await;
+    assert_eq!((wrong.status.as_u16(), stand.reached(&path).await.len()), (401, 3));
+}
+
 #[tokio::test]
 async fn whoever_was_told_that_it_is_online_finds_itself_so() {
     let stand = Stand::start(&[("RATE_LIMIT_ENABLED", "false")]);

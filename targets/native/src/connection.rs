@@ -10,11 +10,11 @@ use std::{
 };
 
 use acip_core::{
-    ErrorCode, Refusal,
+    ErrorCode, Refusal, RequestHead,
     facts::{Hints, Peer},
 };
 use acip_shell::{Body, Visitor};
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, Uri, header};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -67,7 +67,8 @@ where
             builder
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(MAX_STREAMS)
-                .max_header_list_size(max_head)
+                // The core refuses what is past the limit, with a body that says so; past this h2 does, without one.
+                .max_header_list_size(max_head.saturating_mul(4).saturating_add(H2_SLACK))
                 .keep_alive_interval(H2_PING)
                 .max_pending_accept_reset_streams(MAX_RESETS);
             let connection = pin!(builder.serve_connection(io, service));
@@ -132,7 +133,14 @@ async fn answer(
     if request.method().as_str().as_bytes() == RESERVED_METHOD
         && let Some(violation) = watch.violation()
     {
-        return Ok(acip_shell::refuse(&ports, &gateway, visitor, None, refusal(violation)));
+        let (parts, _) = request.into_parts();
+        let head = RequestHead {
+            method: Method::GET,
+            uri: Uri::default(),
+            version: parts.version,
+            headers: parts.headers,
+        };
+        return Ok(acip_shell::refuse(&ports, &gateway, visitor, Some(head), refusal(violation)));
     }
     let upgrade = request.headers().contains_key(header::UPGRADE);
     let response = acip_shell::serve(&ports, gateway, visitor, request).await;
@@ -179,6 +187,9 @@ const MAX_STREAMS: u32 = 200;
 
 /// Streams that a client may reset before they are accepted; past it the connection ends (rapid reset).
 const MAX_RESETS: usize = 20;
+
+/// Room in a list of HTTP/2 fields for what each costs besides its text (RFC 9113 §6.5.2).
+const H2_SLACK: u32 = 16 * 1024;
 
 /// Between pings that find dead HTTP/2 peers.
 const H2_PING: std::time::Duration = std::time::Duration::from_secs(30);

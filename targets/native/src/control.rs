@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     process::{Live, Phase, Process},
-    server::Reload,
+    server::{Reload, obstacles},
 };
 
 /// What signals act upon.
@@ -60,7 +60,12 @@ impl Signals {
     }
 
     fn reload(&self) {
-        let errors = match (self.reload)() {
+        // What a start would refuse, a reload refuses: else the next start would be the first to tell.
+        let read = (self.reload)().and_then(|document| {
+            let errors: Vec<String> = obstacles(&document).iter().map(ToString::to_string).collect();
+            if errors.is_empty() { Ok(document) } else { Err(errors) }
+        });
+        let errors = match read {
             Ok(document) => {
                 let waiting = needs_restart(&self.started, &document);
                 match Live::compile(document) {

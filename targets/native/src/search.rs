@@ -15,23 +15,24 @@ use crate::{entropy::Supply, ports::now_ms, process::Process, store::StoreClient
 /// Call it within a `LocalSet`.
 pub async fn rounds(process: &Process) {
     let settings = process.live.load().gateway.document().store.clone();
-    // INVARIANT: the runtime threads have opened the same address before.
-    let Ok(store) = StoreClient::open(&settings, Arc::clone(&process.memory)) else { return };
-    if matches!(store, StoreClient::Embedded(_)) {
+    if settings.url.is_none() {
         return;
     }
     let mut entropy = Supply::default();
-    let mut pause = Search::INTERVAL_MS / 5;
+    // Gateways that were started together must not always meet.
+    let mut pause = || Duration::from_millis(Search::INTERVAL_MS + entropy.take().draw % SPREAD_MS);
+    sleep(pause()).await;
+    // INVARIANT: the runtime threads have opened the same address before.
+    let Ok(store) = StoreClient::open(&settings, Arc::clone(&process.memory)) else { return };
+    store.settled().await;
     loop {
-        // Half to all of it: gateways that were started together must not always meet.
-        sleep(Duration::from_millis(pause / 2 + entropy.take().draw % (pause / 2))).await;
-        pause = Search::INTERVAL_MS * 4 / 3;
         let search = Search::new(process.live.load().gateway.document());
         match round(&search, &store).await {
             Ok(0) => {}
             Ok(added) => tracing::info!(added, "workers found that no index names"),
             Err(error) => tracing::debug!(%error, "the search for workers stopped"),
         }
+        sleep(pause()).await;
     }
 }
 
@@ -78,6 +79,9 @@ pub async fn round(search: &Search, store: &StoreClient) -> Result<usize, StoreE
     }
     Ok(added)
 }
+
+/// Between the shortest pause and the longest.
+const SPREAD_MS: u64 = 1_000;
 
 /// A server's place among [`StoreClient::parts`], and its cursor.
 type Place = (usize, u64);

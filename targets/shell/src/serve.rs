@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use acip_core::{
-    Exchange, Facts, Forward, Gateway, Refusal, RequestHead, Step, Verdict,
+    Exchange, Facts, Gateway, Refusal, RequestHead, Step, Verdict,
     plugin::{Answers, Source},
     plugins::departure::duration_header,
     store::Cells,
-    verdict::Reply,
+    verdict::{Refresh, Reply},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
@@ -124,12 +124,17 @@ async fn conclude<P: Ports>(account: Account<P>, verdict: Verdict, client: Clien
     }
 }
 
-/// Asks the origin once more for what the client was served from the cache; the hooks see the answer, nobody else.
-fn refresh_behind<P: Ports>(ports: &P, outgoing: Box<Forward>, method: Method) {
-    let account = Account::open(ports.clone(), ports.mono_us());
-    let client =
-        Client { method, version: Version::HTTP_11, body: None, extensions: http::Extensions::new() };
+/// Asks the origin once more for what the client was served from the cache, unless somebody else does; the hooks see
+/// the answer, nobody else.
+fn refresh_behind<P: Ports>(ports: &P, refresh: Refresh, method: Method) {
+    let ports_of_task = ports.clone();
     ports.spawn(async move {
+        let ports = ports_of_task;
+        let Ok(cells) = ports.ask(refresh.claim()).await else { return };
+        let Some(outgoing) = refresh.granted(Cells(&cells)) else { return };
+        let account = Account::open(ports.clone(), ports.mono_us());
+        let client =
+            Client { method, version: Version::HTTP_11, body: None, extensions: http::Extensions::new() };
         forward(account, outgoing, client).await.into_body().drain().await;
     });
 }

@@ -60,7 +60,7 @@ impl Plugin for Probe {
             }
             let body = Bytes::from_static(b"old");
             let answer = Answer { status: StatusCode::OK, headers: HeaderMap::new(), body, close: false };
-            Ruling::Serve { answer, refresh: true }
+            Ruling::Serve { answer, refresh: Some("claim".into()) }
         }))
     }
 }

@@ -204,11 +204,12 @@ impl Running {
         let epilogues = std::mem::take(&mut *world.epilogues.borrow_mut());
         let batches = std::mem::take(&mut *world.asked.borrow_mut());
         let written: Vec<&Batch> = epilogues.iter().filter_map(|it| it.batch.as_ref()).collect();
-        let asks = batches.iter().filter(|batch| !written.contains(batch)).count();
+        let claims = |batch: &&Batch| matches!(batch.ops.last(), Some(Op::Set { only_new: true, .. }));
+        let asks = batches.iter().filter(|batch| !written.contains(batch) && !claims(batch)).count();
         let refreshes = epilogues.len().saturating_sub(1);
         let document = self.gateway.document();
         let mut told = Told {
-            // A refresh behind the client's back asks nothing before its verdict.
+            // A refresh behind the client's back asks for its claim alone.
             asks: u32::try_from(asks).unwrap_or(u32::MAX),
             timeout_ms,
             ..Told::default()

@@ -78,7 +78,7 @@ fn close(choices: &mut Choices<'_>, verdict: Verdict) -> (String, Closing) {
     let reply = match verdict {
         Verdict::Reply(reply) => reply,
         Verdict::Serve(serve) => {
-            if let Some(refresh) = serve.refresh {
+            if let Some(refresh) = serve.refresh.and_then(|refresh| refresh.granted(Cells(&[]))) {
                 forwards(&refresh);
                 refresh.abandon().finish(Outcome::default());
             }

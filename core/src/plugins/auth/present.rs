@@ -91,6 +91,17 @@ pub fn present(settings: &AuthSettings, headers: &HeaderMap) -> Result<Presented
     Ok(Presented { stored, is_admin_token, static_key })
 }
 
+/// The credential of a head as a field's value; none where [`present`] finds none.
+pub(super) fn first_token(headers: &HeaderMap) -> Option<HeaderValue> {
+    let fields = [names::X_API_KEY, names::X_WORKER_TOKEN, header::AUTHORIZATION];
+    let mut values =
+        fields.iter().flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)));
+    let text = values.find_map(|(name, value)| token(name, value).ok().flatten())?;
+    let mut value = HeaderValue::from_str(text).or_else(|_| HeaderValue::from_bytes(text.as_bytes())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
 /// The form in which a credential is stored and compared: lower-case hex of SHA-256 over `salt`, `:` and the token;
 /// over the key alone for the backend's enterprise keys, which begin with `ent_`.
 pub fn stored_form(salt: &str, token: &str) -> String {

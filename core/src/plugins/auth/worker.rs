@@ -10,11 +10,13 @@ use http::StatusCode;
 
 use super::{
     Rules, accept, learn,
+    present::first_token,
     refusals::{forbidden, member, unproven},
 };
 use crate::{
     config::{Algorithm, WorkerTokens},
     flow::{Flow, Identity, IdentityKind, Subject},
+    http::names,
     plugin::{Answers, Plan, Ruling, Source},
     plugins::routes::RouteKind,
     store::{Ask, Guard, LimitSpec, Op, Record, Slot, Spend, WorkerRecord},
@@ -47,6 +49,12 @@ pub(super) fn plan(rules: &Arc<Rules>, flow: &mut Flow, ask: &mut Ask) -> Plan {
         return Plan::Refuse(rules.missing(flow));
     }
     let stored = presented.stored.clone();
+    if !flow.request.head.headers.contains_key(names::X_WORKER_TOKEN)
+        && let Some(token) = first_token(&flow.request.head.headers)
+    {
+        // The origin looks nowhere else; what the client sent stays beside it.
+        flow.outgoing.set.insert(names::X_WORKER_TOKEN, token);
+    }
     let attribution = ask.record(rules.keys.key(&stored));
     let slot = ask.worker(rules.keys.worker(&worker), stored);
     let differs = rules.spend_failure(flow, ask, Guard::IfWorkerDiffers(slot.op));

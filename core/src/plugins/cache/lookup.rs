@@ -61,7 +61,7 @@ impl Lookup {
                 flow.events.push(Event::CacheHit { stale: false });
                 let via = &self.settings.via;
                 let answer = answer(Cow::Owned(found), &flow.request.head.headers, now_ms, Some(via));
-                Ruling::Serve { answer, refresh: false }
+                Ruling::Serve { answer, refresh: None }
             }
             Use::Stale { refresh } => {
                 let ttl_s = found.life.staleness_ms(now_ms) / 1000;
@@ -69,13 +69,14 @@ impl Lookup {
                 let answer = answer(Cow::Borrowed(&found), &flow.request.head.headers, now_ms, Some(via));
                 let refresh =
                     refresh && flow.request.head.method == Method::GET && !self.wants.only_if_cached;
+                let claim = refresh.then(|| format!("{}:refresh", self.key));
                 if refresh {
                     self.revisit(flow, entry, Some(found), "stale", true);
                 }
                 flow.cache = Some(CacheStatus::Stale);
                 flow.cache_detail = Some(format!("hit; ttl=-{ttl_s}"));
                 flow.events.push(Event::CacheHit { stale: true });
-                Ruling::Serve { answer, refresh }
+                Ruling::Serve { answer, refresh: claim }
             }
             Use::Expired => self.forward(flow, entry, Some(found), "stale"),
             Use::Unwanted => self.forward(flow, entry, Some(found), "request"),

@@ -6,8 +6,8 @@
 //!
 //! Narrower than the standard allows: no heuristic freshness, no errors, no parts (a request with `Range`
 //! goes past the cache), no `private` answers even for one credential, none with `Set-Cookie`. Between two
-//! gateways (or two requests) that write one entry at once, the later one wins. What is served stale while it
-//! is refreshed is refreshed by each request that finds it so.
+//! gateways (or two requests) that write one entry at once, the later one wins. What is served stale is refreshed by
+//! one request at a time of all gateways: it claims the entry in the store first.
 
 use alloc::{boxed::Box, format, string::String, sync::Arc};
 use http::{HeaderValue, Method};

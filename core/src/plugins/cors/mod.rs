@@ -64,6 +64,14 @@ impl Cors {
         }
     }
 
+    /// Says on the answer to this request whether its origin may read it. Returns whether it may.
+    fn admit(&self, flow: &mut Flow) -> bool {
+        let mut origins = flow.request.head.headers.get_all(header::ORIGIN).iter();
+        let origin = origins.next().filter(|_| origins.next().is_none());
+        let own = flow.request.route.kind == RouteKind::Own;
+        self.grant(origin, own, &mut flow.response_headers)
+    }
+
     fn preflight(&self, request: &HeaderMap, allowed: bool) -> Answer {
         let mut headers = HeaderMap::new();
         for member in ["Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"] {
@@ -89,12 +97,16 @@ impl Plugin for Cors {
         110
     }
 
+    /// A page should be able to read why its request was refused.
+    fn turned_away(&self, flow: &mut Flow) {
+        if self.admit(flow) {
+            flow.response_headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        }
+    }
+
     fn plan(&self, flow: &mut Flow, _ask: &mut Ask) -> Plan {
+        let allowed = self.admit(flow);
         let head = &flow.request.head;
-        let mut origins = head.headers.get_all(header::ORIGIN).iter();
-        let origin = origins.next().filter(|_| origins.next().is_none());
-        let own = flow.request.route.kind == RouteKind::Own;
-        let allowed = self.grant(origin, own, &mut flow.response_headers);
         if is_preflight(head) {
             return Plan::Answer(self.preflight(&head.headers, allowed));
         }

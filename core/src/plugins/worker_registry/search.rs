@@ -18,9 +18,9 @@ pub struct Search {
 
 impl Search {
     /// Ms between two rounds of one gateway.
-    pub const INTERVAL_MS: u64 = 5_000;
+    pub const INTERVAL_MS: u64 = 10_000;
     /// `SCAN`s of a round.
-    pub const STEPS: usize = 100;
+    pub const STEPS: usize = 200;
     /// Key of the ids that the list reads.
     pub const INDEX: &str = INDEX;
 

@@ -147,8 +147,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     /// Puts the stand-in for a refused head behind what was good.
     fn finish_scan(&mut self) {
         if matches!(self.mode, Mode::Refused) && self.watch.violation().is_some() && self.discarded == 0 {
+            let origin = origin(self.held.get(self.good..).unwrap_or_default()).map(<[u8]>::to_vec);
             self.held.truncate(self.good);
             self.held.extend_from_slice(STAND_IN);
+            if let Some(origin) = origin {
+                // Whether a page may read the refusal depends on it.
+                self.held.truncate(self.held.len() - 2);
+                self.held.extend_from_slice(b"Origin: ");
+                self.held.extend_from_slice(&origin);
+                self.held.extend_from_slice(b"\r\n\r\n");
+            }
             self.good = self.held.len();
             self.discarded = 1;
         }
@@ -407,3 +415,16 @@ const MAX_EARLY: usize = 64 * 1024;
 
 /// Bytes thrown away for a client that was refused and sends on.
 const MAX_DISCARDED: usize = 16 * 1024 * 1024;
+
+/// The `Origin` of a head that is refused, if one line says it and it is plain text.
+fn origin(head: &[u8]) -> Option<&[u8]> {
+    let mut found = head.split(|byte| *byte == b'\n').skip(1).filter_map(|line| {
+        let (name, value) = line.split_at_checked(7)?;
+        name.eq_ignore_ascii_case(b"origin:").then(|| value.trim_ascii())
+    });
+    let plain = |value: &&[u8]| value.len() <= MAX_ORIGIN && value.iter().all(u8::is_ascii_graphic);
+    found.next().filter(plain).filter(|_| found.next().is_none())
+}
+
+/// Bytes of an `Origin`; a name of a host has at most 253.
+const MAX_ORIGIN: usize = 300;

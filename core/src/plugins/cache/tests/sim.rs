@@ -193,7 +193,11 @@ impl Sim {
             Verdict::Reply(reply) => self.reply(reply.answer, reply.closing),
             Verdict::Serve(serve) => {
                 let mut seen = self.reply(serve.reply.answer, serve.reply.closing);
-                if let Some(refresh) = serve.refresh {
+                let granted = serve.refresh.and_then(|refresh| {
+                    let cells = self.memory.apply(refresh.claim());
+                    refresh.granted(Cells(&cells))
+                });
+                if let Some(refresh) = granted {
                     let behind = self.forward(*refresh, origin);
                     (seen.asked, seen.behind) = (behind.asked, true);
                     seen.events.extend(behind.events);
