@@ -42,7 +42,7 @@ pub async fn rounds(process: &Process) {
 /// See [`StoreError`]; what was found until then is found again.
 pub async fn round(search: &Search, store: &StoreClient) -> Result<usize, StoreError> {
     // Another gateway's turn is a nil.
-    if !matches!(store.command(&search.claim()).await?, Reply::Status(_)) {
+    if matches!(store.command(&search.claim()).await?, Reply::Nil) {
         return Ok(0);
     }
     let (mut at, mut cursor) = match store.command(&search.resume()).await? {
