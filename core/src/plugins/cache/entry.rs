@@ -1,13 +1,18 @@
 //! What one store value holds, and its bytes. Whoever can write to the store can write anything, so reading
 //! trusts nothing: it never panics, and never allocates more than the input is long.
 //!
-//! Big-endian: version `u8`, then up to four variants, each with its length `u32` in front: `received`,
-//! `initial_age`, `fresh`, `while_revalidate`, `if_error` (`u64` ms each), flags `u8`, names varied on (count
-//! `u8`, each with length `u8`), digest (32), status `u16`, field lines (count `u16`; name with `u8`, value
-//! with `u32` length), and the body to the end.
+//! The value is UTF-8, as not every transport carries other bytes cheaply: the digit of the version, then up to four variants. Each is a letter,
+//! the lengths of its two parts (8 hexadecimal digits each), the head in base64, and the body: as it is (`t`), or in
+//! base64 (`b`) where it is no text.
+//!
+//! A head is, big-endian: `received`, `initial_age`, `fresh`, `while_revalidate`, `if_error` (`u64` ms each), flags `u8`,
+//! names varied on (count `u8`, each with length `u8`), digest (32), status `u16`, and field lines (count `u16`; name with
+//! `u8`, value with `u32` length).
 
-use alloc::vec::Vec;
-use bytes::{BufMut, Bytes, BytesMut};
+use alloc::{string::String, vec::Vec};
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use bytes::{BufMut, Bytes};
+use core::fmt::Write as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::{freshness::Life, vary::Selector};
@@ -52,8 +57,7 @@ impl Entry {
             if variants.len() == MAX_VARIANTS {
                 return None;
             }
-            let length = u32::from_be_bytes(array(&mut input)?);
-            variants.push(variant(take(&mut input, usize::try_from(length).ok()?)?)?);
+            variants.push(variant(&mut input)?);
         }
         Some(Self { variants })
     }
@@ -61,15 +65,24 @@ impl Entry {
     /// Writes a store value; none if a part does not fit into the format.
     pub(super) fn encode(&self) -> Option<Bytes> {
         let bodies: usize = self.variants.iter().map(|variant| variant.body.len()).sum();
-        let mut out = BytesMut::with_capacity(bodies.saturating_add(1024));
-        out.put_u8(VERSION);
+        let mut out = String::with_capacity(bodies.saturating_add(1024));
+        out.push(char::from(VERSION));
         for variant in self.variants.iter().take(MAX_VARIANTS) {
-            let head = head(variant)?;
-            out.put_u32(u32::try_from(head.len().checked_add(variant.body.len())?).ok()?);
-            out.extend_from_slice(&head);
-            out.extend_from_slice(&variant.body);
+            let head = STANDARD_NO_PAD.encode(head(variant)?);
+            let encoded;
+            let (kind, body) = match core::str::from_utf8(&variant.body) {
+                Ok(text) => (TEXT, text),
+                Err(_) => {
+                    encoded = STANDARD_NO_PAD.encode(&variant.body);
+                    (BINARY, encoded.as_str())
+                }
+            };
+            let lengths = (u32::try_from(head.len()).ok()?, u32::try_from(body.len()).ok()?);
+            write!(out, "{}{:08x}{:08x}", char::from(kind), lengths.0, lengths.1).ok()?;
+            out.push_str(&head);
+            out.push_str(body);
         }
-        Some(out.freeze())
+        Some(out.into())
     }
 
     /// Takes out the answer for this request, the newest if several fit (RFC 9111 §4.1).
@@ -127,7 +140,21 @@ fn put_name(out: &mut Vec<u8>, name: &HeaderName) -> Option<()> {
     Some(())
 }
 
-fn variant(mut input: Bytes) -> Option<Variant> {
+/// Takes the next variant from the front.
+fn variant(input: &mut Bytes) -> Option<Variant> {
+    let [kind] = array(input)?;
+    let (head, body) = (length(input)?, length(input)?);
+    let head = Bytes::from(STANDARD_NO_PAD.decode(take(input, head)?).ok()?);
+    let body = take(input, body)?;
+    let body = match kind {
+        TEXT => body,
+        BINARY => STANDARD_NO_PAD.decode(body).ok()?.into(),
+        _ => return None,
+    };
+    read_head(head, body)
+}
+
+fn read_head(mut input: Bytes, body: Bytes) -> Option<Variant> {
     let mut number = || array(&mut input).map(u64::from_be_bytes);
     let mut life = Life {
         received_ms: number()?,
@@ -154,7 +181,12 @@ fn variant(mut input: Bytes) -> Option<Variant> {
         let value = take(&mut input, usize::try_from(length).ok()?)?;
         headers.try_append(name, HeaderValue::from_bytes(&value).ok()?).ok()?;
     }
-    Some(Variant { life, selector, status, headers, body: input })
+    Some(Variant { life, selector, status, headers, body })
+}
+
+fn length(input: &mut Bytes) -> Option<usize> {
+    let digits: [u8; 8] = array(input)?;
+    usize::from_str_radix(core::str::from_utf8(&digits).ok()?, 16).ok()
 }
 
 fn name(input: &mut Bytes) -> Option<HeaderName> {
@@ -171,8 +203,10 @@ fn take(input: &mut Bytes, length: usize) -> Option<Bytes> {
     (length <= input.len()).then(|| input.split_to(length))
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = b'2';
+const TEXT: u8 = b't';
+const BINARY: u8 = b'b';
 const STRICT: u8 = 1;
 const VALIDATE: u8 = 2;
-/// As many as one value may hold: four times `CACHE_MAX_BODY_BYTES` bounds it.
+/// As many as one value may hold: four times `CACHE_MAX_BODY_BYTES` bounds it, and a third more where bodies are no text.
 pub(super) const MAX_VARIANTS: usize = 4;

@@ -19,7 +19,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, Semaphore, watch},
     task::JoinHandle,
     time::{Instant, sleep, timeout, timeout_at},
 };
@@ -46,6 +46,8 @@ struct Endpoint {
     path: String,
     limit: Duration,
     idle: RefCell<Vec<(Sender, Instant)>>,
+    /// One place for each request under way.
+    places: Semaphore,
     up: Cell<bool>,
     down: Notify,
     heard: Cell<Option<Instant>>,
@@ -161,6 +163,7 @@ impl Endpoint {
             path: uri.path().trim_end_matches('/').to_owned(),
             limit,
             idle: RefCell::default(),
+            places: Semaphore::new(MAX_OPEN),
             up: Cell::new(false),
             down: Notify::new(),
             heard: Cell::new(None),
@@ -186,6 +189,7 @@ impl Endpoint {
         *message.uri_mut() = target.parse().map_err(|error: http::uri::InvalidUri| down(&error))?;
         *message.headers_mut() = headers.clone();
         message.headers_mut().insert(header::HOST, self.host.clone());
+        let _place = self.places.acquire().await.map_err(|error| down(&error))?;
         let mut idle = self.reuse();
         loop {
             let (mut sender, is_fresh) = match idle.take() {
@@ -305,6 +309,9 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// How long a connection may lie idle: less than the endpoints and the proxies before them allow.
 const IDLE: Duration = Duration::from_secs(20);
+
+/// Connections in use at a time per thread; more requests wait for one, within their time limit.
+const MAX_OPEN: usize = 128;
 
 /// Idle connections kept per thread.
 const MAX_IDLE: usize = 64;

@@ -257,7 +257,9 @@ fn a_job_that_runs_again_is_forgotten() {
 
 #[test]
 fn strangeness_in_the_store_is_a_miss() {
-    for value in [&b""[..], b"\x00", b"\x02rest", b"\x01\xff\xff\xff\xff", b"{\"json\":1}"] {
+    for value in
+        [&b""[..], b"\x00", b"\x01rest", b"2tffffffffffffffff", b"2t0000000000000000", b"{\"json\":1}"]
+    {
         let mut sim = Sim::new();
         sim.get("/x", &[KEY], ok(&[], ""));
         let key = sim.keys[0].clone();
