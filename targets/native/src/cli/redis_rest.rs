@@ -85,6 +85,10 @@ pub(super) fn run(options: RedisRest) -> Result<(), Failure> {
     if options.token.is_empty() {
         return Err(Failure::Configuration("the token is empty; set SRH_TOKEN".into()));
     }
+    if options.redis.trim_start().to_ascii_lowercase().starts_with("http") {
+        let hint = "--redis: a REST endpoint needs no bridge; give the URL of a Redis server, such as `redis://host:6379`";
+        return Err(Failure::Configuration(hint.into()));
+    }
     let names = options.allow.iter().map(String::as_str).filter(|name| !name.trim().is_empty());
     let policy =
         Policy::allowing(names).map_err(|error| Failure::Configuration(format!("--allow: {error}")))?;
