@@ -6,14 +6,14 @@ use acip_tests::{Bridge, Redis, wait_for};
 use http_body_util::BodyExt as _;
 use serde_json::json;
 
-use crate::{Stand, check, error, native};
+use crate::{PATIENT, Stand, check, error, native};
 
 #[tokio::test]
 async fn a_redis_that_is_down_is_503_until_it_is_back() {
     if !native() {
         return;
     }
-    let mut stand = Stand::with(&["--timeout", "300"]);
+    let mut stand = Stand::start();
     check(&stand.get("/set/k/v").await, 200, &json!({"result": "OK"}));
     stand.redis.kill();
     for path in ["/get/k", "/blpop/k/0", "/subscribe/c"] {
@@ -53,7 +53,7 @@ async fn a_redis_that_comes_later_is_found() {
     }
     let mut redis = Redis::start();
     redis.kill();
-    let bridge = Bridge::start(&redis.url());
+    let bridge = Bridge::with(&redis.url(), &PATIENT);
     let ask = || bridge.http().get("/ping").bearer(Bridge::TOKEN).send();
     assert_eq!(ask().await.status, 503);
     redis.restart();
@@ -74,7 +74,7 @@ async fn other_ways_to_redis_are_taken() {
         (format!("redis://:pass%20word@127.0.0.1:{port}/3"), vec![]),
         (format!("redis://127.0.0.1:{port}"), vec!["--redis-password", "pass word", "--redis-db", "3"]),
     ] {
-        let bridge = Bridge::with(&url, &arguments);
+        let bridge = Bridge::with(&url, &[&PATIENT, &arguments[..]].concat());
         for path in ["/ping", "/xread/BLOCK/1/STREAMS/s/0"] {
             let answer = bridge.http().get(path).bearer(Bridge::TOKEN).send().await;
             assert_eq!(answer.status, 200, "{url} {path}: {}", answer.text());
@@ -146,7 +146,8 @@ fn tls_is_offered_with_both_versions_of_http() {
         .expect("openssl starts");
     assert!(made.status.success(), "{made:?}");
     let redis = Redis::start();
-    let bridge = Bridge::with(&redis.url(), &["--tls-cert", &cert, "--tls-key", &key]);
+    let bridge =
+        Bridge::with(&redis.url(), &[&PATIENT[..], &["--tls-cert", &cert, "--tls-key", &key]].concat());
     let url = format!("https://127.0.0.1:{}/set/k", bridge.port());
     for (option, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
         let output = Command::new("curl")

@@ -9,7 +9,7 @@ use acip_tests::{Bridge, Redis, RedisProxy, raw, wait_for};
 use http::Method;
 use serde_json::json;
 
-use crate::{Stand, check, error, native};
+use crate::{PATIENT, Stand, check, error, native};
 
 #[tokio::test]
 async fn a_request_is_one_write_to_redis() {
@@ -18,7 +18,7 @@ async fn a_request_is_one_write_to_redis() {
     }
     let redis = Redis::start();
     let proxy = RedisProxy::start(&redis);
-    let bridge = Bridge::with(&proxy.url(), &["--threads", "1"]);
+    let bridge = Bridge::with(&proxy.url(), &[&PATIENT[..], &["--threads", "1"]].concat());
     let post = async |path: &str, body: String| {
         bridge.http().call(Method::POST, path).bearer(Bridge::TOKEN).body(body).send().await
     };

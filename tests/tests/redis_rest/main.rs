@@ -24,7 +24,9 @@ impl Stand {
 
     fn with(arguments: &[&str]) -> Self {
         let redis = Redis::start();
-        Self { bridge: Bridge::with(&redis.url(), arguments), redis }
+        let own = arguments.contains(&"--timeout");
+        let arguments = if own { arguments.to_vec() } else { [&PATIENT, arguments].concat() };
+        Self { bridge: Bridge::with(&redis.url(), &arguments), redis }
     }
 
     /// A JSON body to a path, with the token.
@@ -67,6 +69,9 @@ fn error(answer: &Answer, status: u16) -> String {
     assert_eq!(fields.len(), 1, "{json}");
     fields["error"].as_str().expect("text").to_owned()
 }
+
+/// A loaded machine may take its time; where time is the point, a test gives its own.
+const PATIENT: [&str; 2] = ["--timeout", "20000"];
 
 /// These tests are about the native binary; other builds have nothing to do with them.
 fn native() -> bool {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use acip_tests::{Bridge, Redis, root};
 
-use crate::native;
+use crate::{PATIENT, native};
 
 #[test]
 fn upstash_packages_work() {
@@ -12,7 +12,8 @@ fn upstash_packages_work() {
         return;
     }
     let redis = Redis::start();
-    let bridge = Bridge::with(&redis.url(), &["--allow", "KEYS,FLUSHDB,SCRIPT FLUSH"]);
+    let bridge =
+        Bridge::with(&redis.url(), &[&PATIENT[..], &["--allow", "KEYS,FLUSHDB,SCRIPT FLUSH"]].concat());
     let output = Command::new("node")
         .args(["--test", "tests/node/redis-rest.test.mjs"])
         .current_dir(root())

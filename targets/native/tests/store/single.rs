@@ -45,7 +45,7 @@ fn a_batch_is_one_evalsha_and_nothing_else_is_sent() {
 fn many_commands_are_one_call_with_a_reply_each() {
     on_one_thread(async {
         let server = Server::start(PLAIN).await;
-        let client = client(&url(&server), 300).await;
+        let client = client(&url(&server), 1000).await;
         let hundred: Vec<_> = (0..100).map(|_| ["INCR", "n"]).collect();
         let [first, single, second] =
             [client.commands(&hundred), client.commands(&hundred[..1]), client.commands(&hundred)];
@@ -60,7 +60,7 @@ fn many_commands_are_one_call_with_a_reply_each() {
         );
         assert_eq!(wrong[1], Reply::Bulk("201".into()));
         // The caller gives up between two replies; those that come late are taken out of the way.
-        let late = client.commands(&[vec!["PING"], vec!["BLPOP", "none", "0.6"], vec!["ECHO", "late"]]).await;
+        let late = client.commands(&[vec!["PING"], vec!["BLPOP", "none", "2"], vec!["ECHO", "late"]]).await;
         assert_eq!(late, Err(StoreError::Timeout));
         wait_for("the connection is free", || async { client.command(&["PING"]).await.is_ok() }).await;
         assert_eq!(client.command(&["ECHO", "next"]).await, Ok(Reply::Bulk("next".into())));
