@@ -11,17 +11,17 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::pool::{Lease, Origin};
+use super::pool::{Lease, Origin, RequestBody};
 
 /// The body.
-pub struct OriginBody {
+pub struct OriginBody<B = Incoming> {
     incoming: Incoming,
     /// None over HTTP/2, where dropping the body resets the stream.
-    lease: Option<(Rc<Origin>, Lease)>,
+    lease: Option<(Rc<Origin<B>>, Lease<B>)>,
 }
 
-impl OriginBody {
-    pub(super) fn new(incoming: Incoming, lease: Option<(Rc<Origin>, Lease)>) -> Self {
+impl<B: RequestBody> OriginBody<B> {
+    pub(super) fn new(incoming: Incoming, lease: Option<(Rc<Origin<B>>, Lease<B>)>) -> Self {
         let mut body = Self { incoming, lease };
         if body.incoming.is_end_stream() {
             body.give_back();
@@ -36,7 +36,7 @@ impl OriginBody {
     }
 }
 
-impl Body for OriginBody {
+impl<B: RequestBody> Body for OriginBody<B> {
     type Data = Bytes;
     type Error = hyper::Error;
 

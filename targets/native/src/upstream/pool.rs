@@ -1,11 +1,13 @@
 //! Connections to origins, kept open between requests. One pool per thread: nothing is locked, and a connection is
-//! always used where it lives.
+//! always used where it lives. `B` is the body of a client's request, as the platform brings it.
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use acip_core::OriginFailure;
 use acip_shell::{Failure, OriginRequest, Upload};
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header};
+use http_body::Body;
 use hyper::{
     body::Incoming,
     client::conn::{http1, http2},
@@ -16,25 +18,29 @@ use tokio::{task::AbortHandle, time::Instant};
 use super::{body::OriginBody, complaints::Complaints, connect::Connector};
 use crate::rt::Local;
 
+/// What a request's body has to be.
+pub trait RequestBody: Body<Data = Bytes> + Unpin + 'static {}
+
+impl<B: Body<Data = Bytes> + Unpin + 'static> RequestBody for B {}
+
 /// All origins of a thread.
-#[derive(Default)]
-pub struct Pool {
+pub struct Pool<B = Incoming> {
     complaints: Arc<Complaints>,
-    origins: RefCell<Vec<Rc<Origin>>>,
+    origins: RefCell<Vec<Rc<Origin<B>>>>,
 }
 
 /// One origin's connections.
-pub(super) struct Origin {
+pub(super) struct Origin<B> {
     authority: String,
     host: HeaderValue,
     connector: Connector,
-    idle: RefCell<Vec<(Lease, Instant)>>,
-    h2: RefCell<Option<http2::SendRequest<Upload<Incoming>>>>,
+    idle: RefCell<Vec<(Lease<B>, Instant)>>,
+    h2: RefCell<Option<http2::SendRequest<Upload<B>>>>,
 }
 
 /// An HTTP/1 connection in use by one request; dropping it closes the connection.
-pub(super) struct Lease {
-    sender: http1::SendRequest<Upload<Incoming>>,
+pub(super) struct Lease<B> {
+    sender: http1::SendRequest<Upload<B>>,
     task: Closing,
     /// Whether this response is the last one over it.
     spent: bool,
@@ -52,12 +58,12 @@ impl Drop for Closing {
 }
 
 /// What a request can be sent over.
-enum Path {
-    Http1 { lease: Lease, reused: bool },
-    Http2(http2::SendRequest<Upload<Incoming>>),
+enum Path<B> {
+    Http1 { lease: Lease<B>, reused: bool },
+    Http2(http2::SendRequest<Upload<B>>),
 }
 
-impl Pool {
+impl<B: RequestBody> Pool<B> {
     /// Without connections yet; what it says of origins it says through `complaints`.
     pub fn new(complaints: Arc<Complaints>) -> Self {
         Self { complaints, origins: RefCell::default() }
@@ -74,8 +80,8 @@ impl Pool {
         &self,
         uri: &Uri,
         request: OriginRequest<'_>,
-        body: Upload<Incoming>,
-    ) -> Result<Response<OriginBody>, Failure> {
+        body: Upload<B>,
+    ) -> Result<Response<OriginBody<B>>, Failure> {
         let unreachable = Failure { kind: OriginFailure::Unreachable, sent: false };
         let origin = self.origin(uri).ok_or(unreachable)?;
         let mut body = Some(body);
@@ -131,7 +137,7 @@ impl Pool {
         }
     }
 
-    fn origin(&self, uri: &Uri) -> Option<Rc<Origin>> {
+    fn origin(&self, uri: &Uri) -> Option<Rc<Origin<B>>> {
         let authority = uri.authority()?;
         let tls = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
         let mut origins = self.origins.borrow_mut();
@@ -155,9 +161,9 @@ impl Pool {
     }
 }
 
-impl Origin {
+impl<B: RequestBody> Origin<B> {
     /// A way to the origin: an open connection if there is one, else a new one.
-    async fn path(&self, fresh: bool) -> std::io::Result<Path> {
+    async fn path(&self, fresh: bool) -> std::io::Result<Path<B>> {
         if !fresh {
             let sender = self.h2.borrow().clone();
             if let Some(sender) = sender.filter(|sender| !sender.is_closed()) {
@@ -193,7 +199,7 @@ impl Origin {
     }
 
     /// The connection that was used last and is still alive: the others may grow old and go.
-    fn reuse(&self) -> Option<Lease> {
+    fn reuse(&self) -> Option<Lease<B>> {
         let mut idle = self.idle.borrow_mut();
         let mut unready = None;
         while let Some((lease, since)) = idle.pop() {
@@ -211,7 +217,7 @@ impl Origin {
         None
     }
 
-    pub(super) fn give_back(&self, lease: Lease) {
+    pub(super) fn give_back(&self, lease: Lease<B>) {
         let mut idle = self.idle.borrow_mut();
         if !lease.spent && !lease.sender.is_closed() && idle.len() < MAX_IDLE {
             idle.push((lease, Instant::now()));
@@ -222,9 +228,9 @@ impl Origin {
         &self,
         uri: &Uri,
         request: OriginRequest<'_>,
-        body: Upload<Incoming>,
+        body: Upload<B>,
         absolute: bool,
-    ) -> Request<Upload<Incoming>> {
+    ) -> Request<Upload<B>> {
         let mut message = Request::new(body);
         *message.method_mut() = request.method.clone();
         *message.headers_mut() = request.headers.clone();
@@ -240,7 +246,7 @@ impl Origin {
         message
     }
 
-    fn receive(self: Rc<Self>, response: Response<Incoming>, mut lease: Lease) -> Response<OriginBody> {
+    fn receive(self: Rc<Self>, response: Response<Incoming>, mut lease: Lease<B>) -> Response<OriginBody<B>> {
         if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
             // The task hands the transport over and ends by itself.
             lease.task.0 = None;

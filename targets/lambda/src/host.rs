@@ -1,0 +1,170 @@
+//! What a Lambda process keeps between invocations: the instance, the store's connection, the origins' connections. A
+//! process that was frozen may wake up to find these dead; [`Host::wake`] looks before they are used.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant, SystemTime},
+};
+
+use acip_core::{config::LogLevel, telemetry::notice};
+use acip_gateway::{
+    entropy::Supply,
+    logs,
+    ports::now_ms,
+    store::StoreClient,
+    upstream::{Complaints, Pool},
+};
+use acip_shell::{Instance, Moment, Opened};
+use bytes::Bytes;
+use http_body_util::Full;
+use tokio::{sync::Notify, time::timeout};
+
+/// Body of a request: an event holds all of it.
+pub(crate) type RequestBody = Full<Bytes>;
+
+/// One process of the function.
+pub(crate) struct Host {
+    pub(crate) instance: Instance,
+    /// None where no store is configured: then the instance's memory is the store.
+    pub(crate) store: Option<StoreClient>,
+    pub(crate) pool: Pool<RequestBody>,
+    pub(crate) entropy: RefCell<Supply>,
+    /// Where this runs, as AWS spells it.
+    pub(crate) region: Option<String>,
+    began: Instant,
+    /// End of the last invocation by the wall clock: the monotonic one may stand still while the process is frozen.
+    rested: Cell<SystemTime>,
+    /// What runs behind clients' backs.
+    tasks: Cell<usize>,
+    at_rest: Notify,
+}
+
+impl Host {
+    /// Reads the variables, compiles, connects.
+    pub(crate) async fn open() -> Rc<Self> {
+        let began = Instant::now();
+        let moment = Moment { now_ms: now_ms(), mono_us: 0 };
+        let Opened { instance, log } = Instance::open("lambda", variables(), moment);
+        logs::init(&instance.document().log);
+        for line in log {
+            say(&line);
+        }
+        let settings = &instance.document().store;
+        let store = settings.url.as_ref().and_then(|_| {
+            StoreClient::open(settings, Arc::new(Mutex::default()))
+                .inspect_err(|error| {
+                    let detail = error.to_string();
+                    let message = "the store's address is bad; this instance's memory stands in";
+                    say(&notice::json_line(now_ms(), LogLevel::Error, message, Some(&detail)));
+                })
+                .ok()
+        });
+        if let Some(store) = &store {
+            // The first request should not find the store down only because it came early.
+            let _ = timeout(STORE_SETTLES, store.settled()).await;
+        }
+        Rc::new(Self {
+            instance,
+            store,
+            pool: Pool::new(Arc::new(Complaints::default())),
+            entropy: RefCell::default(),
+            region: std::env::var("AWS_REGION").ok().filter(|region| !region.is_empty()),
+            began,
+            rested: Cell::new(SystemTime::now()),
+            tasks: Cell::new(0),
+            at_rest: Notify::new(),
+        })
+    }
+
+    /// Monotonic clock, microseconds.
+    pub(crate) fn mono_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Before an invocation: after a pause that may have been a freeze, origins are connected to anew, and the store has
+    /// to answer or is connected to anew.
+    pub(crate) async fn wake(&self) {
+        if self.rested.get().elapsed().is_ok_and(|pause| pause < FROZEN) {
+            return;
+        }
+        self.pool.sweep(|_| false);
+        if let Some(store @ (StoreClient::Tcp(_) | StoreClient::Cluster(_))) = &self.store {
+            // One that does not answer gives the dead connection up; one that fails has seen its end.
+            if store.command(&["PING"]).await.is_err() {
+                let _ = timeout(STORE_SETTLES, reconnected(store)).await;
+            }
+        }
+    }
+
+    /// A task begins that nobody waits for but [`Host::rest`].
+    pub(crate) fn task_begins(&self) {
+        self.tasks.set(self.tasks.get() + 1);
+    }
+
+    /// One has ended.
+    pub(crate) fn task_ends(&self) {
+        self.tasks.set(self.tasks.get().saturating_sub(1));
+        self.at_rest.notify_waiters();
+    }
+
+    /// After an invocation: waits for what runs behind the client's back, for after this the process may be frozen.
+    pub(crate) async fn rest(&self) {
+        loop {
+            let ended = self.at_rest.notified();
+            if self.tasks.get() == 0 {
+                break;
+            }
+            ended.await;
+        }
+        self.rested.set(SystemTime::now());
+    }
+}
+
+/// The environment, with the document in place of a path to it.
+fn variables() -> Vec<(String, String)> {
+    let mut variables: Vec<_> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let document = variables.iter_mut().find(|(name, _)| name == "GATEWAY_CONFIG");
+    if let Some((_, text)) = document.filter(|(_, text)| is_path(text)) {
+        match std::fs::read_to_string(&*text) {
+            Ok(read) => *text = read,
+            // Left as it is: it is no document, and the error says which text was none.
+            Err(error) => {
+                let detail =
+                    format!("`{text}`: {error}; write the path of a file in the bundle, or the text itself");
+                let message = "GATEWAY_CONFIG names a file that cannot be read";
+                say(&notice::json_line(now_ms(), LogLevel::Error, message, Some(&detail)));
+            }
+        }
+    }
+    variables
+}
+
+/// A document has an equals sign or a brace; a path to one has neither, and one line.
+fn is_path(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['=', '{', '[', '\n'])
+}
+
+/// Waits until the store's connection stands again.
+async fn reconnected(store: &StoreClient) {
+    while !store.status().up {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Writes a line to the platform's log.
+pub(crate) fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+/// A pause after which connections are not trusted: origins close idle ones after some seconds.
+const FROZEN: Duration = Duration::from_secs(1);
+
+/// Time for the store's connection before requests are served without it.
+const STORE_SETTLES: Duration = Duration::from_secs(2);
+
+/// Between looks at a connection in the making.
+const LOOK: Duration = Duration::from_millis(2);
