@@ -1,5 +1,5 @@
-//! The core as wasm: builds it for `wasm32-unknown-unknown` and checks that the module imports nothing. Where
-//! rustup cannot add the target, Debian's compiler and library sources make it.
+//! Compilers for wasm, and the core as wasm: built for `wasm32-unknown-unknown`, it imports nothing. Where rustup cannot add a
+//! target, Debian's compiler and library sources make it.
 
 use std::{fs, path::Path};
 
@@ -10,8 +10,9 @@ use crate::{
 
 /// Builds and checks.
 pub(crate) fn check() -> Result<(), Error> {
-    let compiler = compiler()?;
-    let mut build = cargo(&["build", "--locked", "--release", "--target", TARGET, "--package", "acip-wasm"])?;
+    let compiler = compiler(UNKNOWN)?;
+    let mut build =
+        cargo(&["build", "--locked", "--release", "--target", UNKNOWN, "--package", "acip-wasm"])?;
     // A folder of its own: another compiler must not overwrite what ours has built.
     build.args(["--target-dir", "target/wasm"]).env("CARGO_PROFILE_RELEASE_LTO", "off");
     if let Some(compiler) = &compiler {
@@ -19,7 +20,7 @@ pub(crate) fn check() -> Result<(), Error> {
         build.env("PATH", with_linkers()?);
     }
     must(build)?;
-    let file = root()?.join("target/wasm").join(TARGET).join("release/acip_wasm.wasm");
+    let file = root()?.join("target/wasm").join(UNKNOWN).join("release/acip_wasm.wasm");
     let module = fs::read(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     match imports(&module) {
         Some(0) => {
@@ -31,15 +32,15 @@ pub(crate) fn check() -> Result<(), Error> {
     }
 }
 
-/// The compiler that knows the target: rustup's (none), or Debian's.
-fn compiler() -> Result<Option<&'static str>, Error> {
+/// The compiler that knows the target: rustup's (none), or Debian's, which is given the target's library if it lacks it.
+pub(crate) fn compiler(target: &str) -> Result<Option<&'static str>, Error> {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     let has_library = |rustc: &str| -> Result<bool, Error> {
-        let folder = output(command(rustc, &["--print", "target-libdir", "--target", TARGET])?)?;
+        let folder = output(command(rustc, &["--print", "target-libdir", "--target", target])?)?;
         Ok(has_std(Path::new(&folder)))
     };
     if has_library(&rustc)?
-        || (succeeds(command("rustup", &["target", "add", TARGET])?) && has_library(&rustc)?)
+        || (succeeds(command("rustup", &["target", "add", target])?) && has_library(&rustc)?)
     {
         return Ok(None);
     }
@@ -47,7 +48,8 @@ fn compiler() -> Result<Option<&'static str>, Error> {
         setup::install(&["rustc-web", "rust-web-src", "lld-19"])?;
     }
     if !has_library(DEBIAN)? {
-        build_std()?;
+        eprintln!("xtask: building Rust's standard library for {target}, once; this takes a minute");
+        build_std(target)?;
     }
     Ok(Some(DEBIAN))
 }
@@ -58,7 +60,7 @@ fn has_std(folder: &Path) -> bool {
 }
 
 /// Builds std once, with an empty crate, and puts it where the compiler looks.
-fn build_std() -> Result<(), Error> {
+fn build_std(target: &str) -> Result<(), Error> {
     let folder = root()?.join("target/wasm-std");
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
@@ -67,31 +69,48 @@ fn build_std() -> Result<(), Error> {
     };
     write("Cargo.toml", EMPTY)?;
     write("src/lib.rs", "")?;
-    let mut build = cargo(&["build", "--release", "--target", TARGET, "-Zbuild-std=std,panic_abort"])?;
+    let mut flags = "-Cembed-bitcode=yes".to_owned();
+    if target == WASIP2 {
+        setup::install(&["wasi-libc"])?;
+        flags.push_str(" -L/usr/lib/wasm32-wasi -Clink-self-contained=no");
+    }
+    let mut build = cargo(&["build", "--release", "--target", target, "-Zbuild-std=std,panic_abort"])?;
     build
         .current_dir(&folder)
         .env("RUSTC", DEBIAN)
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTFLAGS", "-Cembed-bitcode=yes")
+        .env("RUSTFLAGS", flags)
         .env("PATH", with_linkers()?);
     must(build)?;
-    let library = output(command(DEBIAN, &["--print", "target-libdir", "--target", TARGET])?)?;
-    fs::create_dir_all(&library).map_err(|error| format!("cannot make {library}: {error}; run as root"))?;
-    let built = folder.join("target").join(TARGET).join("release/deps");
+    let library = output(command(DEBIAN, &["--print", "target-libdir", "--target", target])?)?;
+    let library = Path::new(&library);
+    let built = folder.join("target").join(target).join("release/deps");
     let entries =
         fs::read_dir(&built).map_err(|error| format!("cannot read {}: {error}", built.display()))?;
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.ends_with(".rlib") {
-            let to = Path::new(&library).join(&name);
-            fs::copy(entry.path(), &to).map_err(|error| format!("cannot write {}: {error}", to.display()))?;
+            put(&entry.path(), &library.join(&name))?;
+        }
+    }
+    if target == WASIP2 {
+        for name in ["libc.a", "crt1-command.o", "crt1-reactor.o"] {
+            put(&Path::new("/usr/lib/wasm32-wasi").join(name), &library.join("self-contained").join(name))?;
         }
     }
     Ok(())
 }
 
+fn put(from: &Path, to: &Path) -> Result<(), Error> {
+    let folder = to.parent().ok_or("no folder")?;
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::copy(from, to))
+        .map(drop)
+        .map_err(|error| format!("cannot write {}: {error}; run as root", to.display()))
+}
+
 /// The path with the linkers that come with rustup's toolchain.
-fn with_linkers() -> Result<String, Error> {
+pub(crate) fn with_linkers() -> Result<String, Error> {
     let sysroot = output(command("rustc", &["--print", "sysroot"])?)?;
     let host = output(command("rustc", &["--print", "host-tuple"])?)?;
     let tools = format!("{sysroot}/lib/rustlib/{host}/bin");
@@ -123,7 +142,12 @@ fn leb128(bytes: &[u8]) -> Option<(u32, &[u8])> {
     None
 }
 
-const TARGET: &str = "wasm32-unknown-unknown";
+/// Modules that import what their host gives them.
+pub(crate) const UNKNOWN: &str = "wasm32-unknown-unknown";
+
+/// Components on WASI 0.2 and later.
+pub(crate) const WASIP2: &str = "wasm32-wasip2";
+
 /// Debian's second compiler, built for its browser packages, in step with the library sources.
 const DEBIAN: &str = "/usr/bin/rustc";
 const IMPORT_SECTION: u8 = 2;

@@ -65,6 +65,22 @@ impl<P: Ports> Body<P> {
         Self { kind: Kind::Broken, account: None }
     }
 
+    /// All of the body, if it is there already: the accounts close then. For platforms that announce a length only of what
+    /// they are given whole.
+    ///
+    /// # Errors
+    /// The body itself, where it is yet to come.
+    pub fn try_whole(mut self) -> Result<Bytes, Self> {
+        if let Kind::Whole(bytes) = &mut self.kind {
+            let bytes = std::mem::take(bytes);
+            if let Some(account) = &mut self.account {
+                account.response_bytes = account.response_bytes.saturating_add(bytes.len() as u64);
+            }
+            return Ok(bytes);
+        }
+        if self.is_end_stream() { Ok(Bytes::new()) } else { Err(self) }
+    }
+
     fn finish(&mut self, end: End) {
         if let Some(mut account) = self.account.take() {
             account.finish(end);

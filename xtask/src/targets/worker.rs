@@ -1,15 +1,84 @@
-//! The worker build: see `docs/targets.md`.
+//! The Cloudflare Worker: built by worker-build, served here by the real workerd through miniflare.
 
-use std::process::Command;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use crate::run::Error;
+use crate::{
+    run::{Error, cargo, command, must, output, root},
+    setup,
+    wasm::{self, UNKNOWN},
+};
 
-/// Builds what is deployed, and what serves it here.
+/// Builds the bundle, and says how large it is.
 pub(crate) fn build() -> Result<(), Error> {
-    Err("the worker build is not here yet".into())
+    setup::node()?;
+    let root = root()?;
+    let tools = tools()?;
+    let modules = root.join("target/node/node_modules/.bin");
+    let mut build = Command::new(tools.join("worker-build"));
+    build.args(["--profile", "worker"]).current_dir(root.join("targets/cloudflare"));
+    // A folder of its own: another compiler must not overwrite what ours has built.
+    build.env("CARGO_TARGET_DIR", root.join("target/worker"));
+    // Else it would download these.
+    build.env("WASM_BINDGEN_BIN", tools.join("wasm-bindgen"));
+    build.env("ESBUILD_BIN", modules.join("esbuild")).env("WASM_OPT_BIN", modules.join("wasm-opt"));
+    if let Some(compiler) = wasm::compiler(UNKNOWN)? {
+        build.env("RUSTC", compiler).env("PATH", wasm::with_linkers()?);
+    }
+    must(build)?;
+    bundle(&root.join("targets/cloudflare/build"))
 }
 
 /// Serves it.
 pub(crate) fn launcher() -> Result<Command, Error> {
-    Err("the worker build is not here yet".into())
+    command("node", &["targets/cloudflare/dev.mjs"])
 }
+
+/// worker-build and the wasm-bindgen of the library's version, built where they are missing.
+fn tools() -> Result<PathBuf, Error> {
+    let place = root()?.join("target/tools");
+    let has = |name: &str, version: &str| {
+        let program = place.join("bin").join(name);
+        let mut ask = Command::new(&program);
+        ask.arg("--version");
+        program.exists() && (version.is_empty() || output(ask).is_ok_and(|told| told.contains(version)))
+    };
+    if !has("wasm-bindgen", WASM_BINDGEN) || !has("worker-build", "") {
+        eprintln!("xtask: building wasm-bindgen and worker-build, once; this takes some minutes");
+        let (bindgen, worker_build) =
+            (format!("wasm-bindgen-cli@{WASM_BINDGEN}"), format!("worker-build@{WORKER_BUILD}"));
+        let mut install = cargo(&["install", "--locked", "--root", "target/tools", &bindgen, &worker_build])?;
+        // They run for a moment: build them fast rather than fast-running.
+        install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_LTO", "off");
+        must(install)?;
+    }
+    Ok(place.join("bin"))
+}
+
+/// The platform takes 1 MB gzipped on its smallest plan.
+fn bundle(folder: &Path) -> Result<(), Error> {
+    let mut total = 0;
+    for name in ["index.js", "index_bg.wasm"] {
+        let file = folder.join(name);
+        let plain = fs::metadata(&file).map_err(|error| format!("no {}: {error}", file.display()))?.len();
+        let mut gzip = command("gzip", &["--best", "--stdout"])?;
+        gzip.arg(&file);
+        let packed = gzip.output().map_err(|error| format!("cannot start gzip: {error}"))?.stdout.len();
+        eprintln!("xtask: {name}: {} KiB, {} KiB gzipped", plain >> 10, packed >> 10);
+        total += packed;
+    }
+    if total > MAX_BUNDLE_BYTES {
+        return Err(format!(
+            "the Worker's bundle has {total} bytes gzipped; at most {MAX_BUNDLE_BYTES} are taken"
+        ));
+    }
+    Ok(())
+}
+
+/// As `wasm-bindgen` in the workspace's Cargo.toml.
+const WASM_BINDGEN: &str = "0.2.129";
+const WORKER_BUILD: &str = "0.8.7";
+const MAX_BUNDLE_BYTES: usize = 1_000_000;

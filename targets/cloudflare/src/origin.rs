@@ -1,0 +1,68 @@
+//! Requests to origins, by the platform's `fetch`.
+
+use acip_core::OriginFailure;
+use acip_shell::{Failure, OriginRequest, Upload};
+use http::{Response, StatusCode, Uri, header};
+use http_body::Body as _;
+use js_sys::Reflect;
+use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
+use crate::{
+    body::{self, Abort, Broken, Pulled, Streamed},
+    fields,
+    worker::say,
+};
+
+/// Sends a request and waits for the response's head; with it comes the WebSocket of an upgrade.
+///
+/// # Errors
+/// See [`Failure`].
+pub(crate) async fn send(
+    uri: &Uri,
+    request: OriginRequest<'_>,
+    upload: Upload<Streamed>,
+) -> Result<(Response<Streamed>, Option<JsValue>), Failure> {
+    let again = upload.again();
+    fetch(uri, request, upload).await.map_err(|error| {
+        let error = Broken::from(error).to_string();
+        say(&format!("no response from {}: {error}", uri.authority().map_or("", |it| it.as_str())));
+        // The platform does not tell a connection that was refused from one that broke, but by what was taken of the body.
+        let refused = again.is_whole() && REFUSED.iter().any(|words| error.contains(words));
+        let kind = if refused { OriginFailure::Unreachable } else { OriginFailure::Broken };
+        Failure { kind, sent: !refused }
+    })
+}
+
+async fn fetch(
+    uri: &Uri,
+    request: OriginRequest<'_>,
+    upload: Upload<Streamed>,
+) -> Result<(Response<Streamed>, Option<JsValue>), JsValue> {
+    let controller = web_sys::AbortController::new()?;
+    let init = web_sys::RequestInit::new();
+    init.set_method(request.method.as_str());
+    init.set_headers(fields::write(request.headers)?.as_ref());
+    init.set_redirect(web_sys::RequestRedirect::Manual);
+    init.set_signal(Some(&controller.signal()));
+    // Bytes pass as the origin encoded them.
+    Reflect::set(&init, &"encodeResponseBody".into(), &"manual".into())?;
+    if !upload.is_end_stream() {
+        let length = upload.size_hint().exact();
+        init.set_body(body::stream(Pulled(upload), length)?.as_ref());
+    }
+    let abort = Abort(controller);
+    let global: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
+    let answered = JsFuture::from(global.fetch_with_str_and_init(&uri.to_string(), &init)).await?;
+    let answered: web_sys::Response = answered.dyn_into()?;
+    let headers = fields::read(&answered.headers());
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let socket = Reflect::get(&answered, &"webSocket".into()).ok().filter(JsValue::is_object);
+    let mut response = Response::new(Streamed::new(answered.body(), length, Some(abort)));
+    *response.status_mut() = StatusCode::from_u16(answered.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.headers_mut() = headers;
+    Ok((response, socket))
+}
+
+/// What the platform says of connections that were never made.
+const REFUSED: [&str; 3] = ["refused", "Connection refused", "could not resolve"];
