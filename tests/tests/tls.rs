@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use acip_tests::{ADMIN, Cli, Feature, Gateway, KEY, Origin, supported, wait_until};
+use acip_tests::{ADMIN, Bridge, Cli, Feature, Gateway, KEY, Origin, Redis, supported, wait_for, wait_until};
 use tempfile::TempDir;
 
 /// An authority, and a certificate of it.
@@ -249,5 +249,42 @@ async fn an_origin_that_offers_http2_gets_it() {
             answer.text()
         );
         assert_eq!(answer.text(), "localhost");
+    }
+}
+
+/// The token must not reach an endpoint that somebody else may have put there.
+#[tokio::test]
+async fn a_rest_endpoint_counts_only_with_a_trusted_certificate() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
+    let (redis, origin) = (Redis::start(), Origin::start());
+    let (ours, theirs) = (Authority::new("DNS:localhost"), Authority::new("DNS:localhost"));
+    let elsewhere = Authority::new("DNS:elsewhere.example");
+    for (name, leaf, roots, trusted) in [
+        ("trusted", &ours, &ours, true),
+        ("another authority", &ours, &theirs, false),
+        ("another name", &elsewhere, &elsewhere, false),
+    ] {
+        let (cert, key) = (leaf.text("leaf.pem"), leaf.text("leaf.key"));
+        let bridge = Bridge::with(&redis.url(), &["--tls-cert", &cert, "--tls-key", &key]);
+        let (url, roots) = (format!("https://localhost:{}", bridge.port()), roots.text("ca.pem"));
+        let environment = [
+            ("UPSTASH_REDIS_REST_URL", url.as_str()),
+            ("UPSTASH_REDIS_REST_TOKEN", Bridge::TOKEN),
+            ("REDIS_TIMEOUT", "5000"),
+            ("SSL_CERT_FILE", &roots),
+        ];
+        let gateway = Gateway::start(&[&origin.url()], &environment);
+        let expected = if trusted { "healthy" } else { "degraded" };
+        wait_for("a verdict on the certificate", || async {
+            let health = gateway.http().get("/gateway/health/detailed").bearer(ADMIN).send().await.text();
+            health.contains(expected) && (trusted || health.contains("certificate"))
+        })
+        .await;
+        redis.cli(&["FLUSHALL"]);
+        assert_eq!(gateway.http().get("/_test/echo").key(KEY).send().await.status, 200, "{name}");
+        let counted = !redis.keys("gateway:ratelimit:*").is_empty();
+        assert_eq!(counted, trusted, "{name}: {}", gateway.log());
     }
 }
