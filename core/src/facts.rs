@@ -27,6 +27,9 @@ pub struct Facts {
     pub can_upgrade: bool,
     /// Whether the process is draining: readiness is false.
     pub draining: bool,
+    /// The target's name, where no process lives long enough to be asked what it has counted and how its store is: then the
+    /// store keeps the counters of all instances, and the pages that tell of it ask it themselves. None: this process knows.
+    pub fleet: Option<&'static str>,
 }
 
 /// 48 random bytes.

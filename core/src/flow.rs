@@ -1,7 +1,7 @@
 //! One request on its way through the plugins: what they know, found out and left to do. Owned by the typestate
 //! of [`crate::gateway`], lent to one plugin at a time.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use http::HeaderMap;
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     report::Page,
     request::Request,
     store::{Op, Record, Slot, Spend, WorkerRecord},
+    telemetry::{fleet::Fleet, metrics::Metrics},
     verdict::RequestBody,
 };
 
@@ -39,6 +40,12 @@ pub struct Flow {
     pub response_headers: HeaderMap,
     /// The gateway's own page that was asked for.
     pub page: Option<Page>,
+    /// Counts this request for the fleet, where it is one and metrics are on.
+    pub(crate) fleet: Option<Arc<Fleet>>,
+    /// The fleet's counters, on its metrics page.
+    pub(crate) counted: Option<Box<Metrics>>,
+    /// Whether the store was asked before the verdict.
+    pub(crate) asked: bool,
     pub(crate) on_seal: Vec<OnSeal>,
     pub(crate) on_fail: Vec<OnFail>,
     pub(crate) on_finish: Vec<OnFinish>,
@@ -126,6 +133,9 @@ impl Flow {
             writes: Vec::new(),
             response_headers: HeaderMap::new(),
             page: None,
+            fleet: None,
+            counted: None,
+            asked: false,
             on_seal: Vec::new(),
             on_fail: Vec::new(),
             on_finish: Vec::new(),

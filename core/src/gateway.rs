@@ -10,11 +10,12 @@ use crate::{
     facts::Facts,
     flow::Flow,
     plugin::{Answers, Judge, Plan, Plugin, Registry, Ruling},
-    plugins::{self, arrival::Arrival, departure::Departure, routes::RouteKind},
+    plugins::{self, arrival::Arrival, departure::Departure, metrics::Metrics, routes::RouteKind},
     refusal::Refusal,
     report::Report,
-    request::RequestHead,
+    request::{Request, RequestHead},
     store::{Ask, Batch},
+    telemetry::fleet::Fleet,
     verdict::{Answer, Closing, Refresh, Reply, Serve, Verdict},
 };
 
@@ -24,6 +25,8 @@ pub struct Gateway {
     pub(crate) registry: Registry,
     pub(crate) arrival: Arrival,
     pub(crate) departure: Departure,
+    /// None where metrics are off.
+    fleet: Option<Arc<Fleet>>,
 }
 
 /// Why a document does not compile although each of its values is valid.
@@ -104,7 +107,9 @@ impl Gateway {
         let registry = Registry::new(plugins, &document)?;
         let arrival = Arrival::compile(&document)?;
         let departure = Departure::compile(&document)?;
-        Ok(Self { document, registry, arrival, departure })
+        let counts = registry.iter().any(|plugin| plugin.name() == Metrics::NAME);
+        let fleet = counts.then(|| Arc::new(Fleet::new(&document)));
+        Ok(Self { document, registry, arrival, departure, fleet })
     }
 
     /// The document it was compiled from.
@@ -121,8 +126,7 @@ impl Gateway {
     pub fn begin(self: &Arc<Self>, head: RequestHead, facts: Facts) -> Step {
         let now_ms = facts.now_ms;
         let (request, refusal) = self.arrival.read(head, facts);
-        let mut flow = Box::new(Flow::new(request));
-        flow.events.push(Event::RequestIncoming);
+        let mut flow = self.flow(request);
         if let Some(refusal) = refusal {
             return Step::Settled(self.turned_away(flow, refusal));
         }
@@ -137,6 +141,7 @@ impl Gateway {
             }
         }
         let batch = ask.into_batch();
+        flow.asked = !batch.is_empty();
         let exchange = Exchange { gateway: Arc::clone(self), flow, batch, judges };
         if exchange.batch.is_empty() {
             let answers = Answers { cells: crate::store::Cells(&[]), source: crate::plugin::Source::Store };
@@ -149,9 +154,15 @@ impl Gateway {
     /// is what can be said of it; nothing is asked and nothing is forwarded.
     pub fn turn_away(&self, head: RequestHead, facts: Facts, refusal: Refusal) -> Verdict {
         let (request, _) = self.arrival.read(head, facts);
+        let flow = self.flow(request);
+        self.turned_away(flow, refusal)
+    }
+
+    fn flow(&self, request: Request) -> Box<Flow> {
         let mut flow = Box::new(Flow::new(request));
         flow.events.push(Event::RequestIncoming);
-        self.turned_away(flow, refusal)
+        flow.fleet = flow.request.facts.fleet.and_then(|_| self.fleet.clone());
+        flow
     }
 
     fn turned_away(&self, mut flow: Box<Flow>, refusal: Refusal) -> Verdict {
@@ -226,6 +237,7 @@ impl Gateway {
             // The background request takes the hooks along; the client's own accounts close with none.
             let mut behind = Box::new(Flow::new(flow.request.clone()));
             behind.identity = flow.identity.clone();
+            behind.fleet = flow.fleet.clone();
             behind.outgoing = mem::take(&mut flow.outgoing);
             behind.on_seal = mem::take(&mut flow.on_seal);
             behind.on_fail = mem::take(&mut flow.on_fail);

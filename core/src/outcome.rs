@@ -126,11 +126,11 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
         (End::ClientLeft, _) => Event::RequestError { reason: "client_left" },
         (End::OriginBroke, _) => Event::RequestError { reason: "origin_broke" },
     });
-    let ops = mem::take(&mut flow.writes);
-    let batch = (!ops.is_empty()).then(|| Batch { now_ms: outcome.now_ms, ops });
+    let mut ops = mem::take(&mut flow.writes);
+    let fleet = flow.request.facts.fleet.zip(flow.fleet);
     let request = flow.request;
-    Epilogue {
-        batch,
+    let mut epilogue = Epilogue {
+        batch: None,
         events: flow.events,
         record: AccessRecord {
             start_ms: request.facts.now_ms,
@@ -146,5 +146,10 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
             cache: flow.cache,
             outcome,
         },
-    }
+    };
+    // With the rest of what is to be written: the fleet's counters cost no command of their own where there is one.
+    ops.extend(fleet.map(|(target, fleet)| fleet.tally(target, &epilogue, flow.asked)));
+    let now_ms = epilogue.record.outcome.now_ms;
+    epilogue.batch = (!ops.is_empty()).then(|| Batch { now_ms, ops });
+    epilogue
 }

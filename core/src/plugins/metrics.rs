@@ -1,16 +1,22 @@
-//! The switch for metrics. Counting is a fold over what every request leaves behind
+//! The switch for metrics, and what the page of a fleet asks the store. Counting is a fold over what every request leaves behind
 //! ([`crate::telemetry::metrics`]); the page is [`super::health`]'s.
 
+use alloc::{boxed::Box, sync::Arc};
+
+use super::worker_registry::Census;
 use crate::{
     config::Document,
     flow::Flow,
-    plugin::{Plan, Plugin},
+    plugin::{Plan, Plugin, Ruling, Source},
+    report::Page,
     store::Ask,
+    telemetry::{fleet::MAX_READ, metrics::Metrics as Counters},
 };
 
 /// The plugin.
 pub struct Metrics {
     enabled: bool,
+    census: Arc<Census>,
 }
 
 impl Metrics {
@@ -25,7 +31,7 @@ impl Metrics {
 
     /// For a document.
     pub fn new(document: &Document) -> Self {
-        Self { enabled: document.metrics.enabled }
+        Self { enabled: document.metrics.enabled, census: Arc::new(Census::new(document)) }
     }
 }
 
@@ -46,7 +52,23 @@ impl Plugin for Metrics {
         self.enabled
     }
 
-    fn plan(&self, _flow: &mut Flow, _ask: &mut Ask) -> Plan {
-        Plan::Pass
+    fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan {
+        let fleet = flow.fleet.as_ref().zip(flow.request.facts.fleet);
+        let Some((fleet, target)) = fleet.filter(|_| flow.page == Some(Page::Metrics)) else {
+            return Plan::Pass;
+        };
+        let hash = ask.hash(fleet.key(target), MAX_READ);
+        let workers = self.census.ask(ask);
+        let census = Arc::clone(&self.census);
+        Plan::Judge(Box::new(move |flow, answers| {
+            // While the store is down, the page tells what this instance has counted.
+            if answers.source == Source::Store {
+                let fields = answers.cells.hash(hash).unwrap_or_default();
+                let mut counted = Counters::from_fields(&fields);
+                counted.tell_workers(census.read(flow, answers, workers).unwrap_or_default());
+                flow.counted = Some(Box::new(counted));
+            }
+            Ruling::Pass
+        }))
     }
 }

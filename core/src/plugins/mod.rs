@@ -38,7 +38,7 @@ pub fn builtin(document: &Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError
         Arc::new(router::Router::new(document)),
         Arc::new(cache::Cache::new(document)?),
         Arc::new(metrics::Metrics::new(document)),
-        Arc::new(health::Health),
+        Arc::new(health::Health::new(document)),
     ])
 }
 

@@ -125,6 +125,25 @@ pub enum Op {
         /// Most ids read.
         max: u32,
     },
+    /// A whole hash: 1 cell, a JSON array `["field","value",…]` in no order. Nil where there is none, or one of more than `max` fields.
+    Hash {
+        /// Its key.
+        key: String,
+        /// Most fields read.
+        max: u32,
+    },
+    /// Adds to whole numbers in the fields of a hash: 0 cells. What is no hash starts anew, and so does a field that is no whole
+    /// number or would leave the 64 bits of one.
+    Tally {
+        /// Key of the hash.
+        key: String,
+        /// What to add, in order; nothing at all changes nothing.
+        adds: Vec<Add>,
+        /// Past so many fields, what would make a new one is added to its [`Add::spill`].
+        max: u32,
+        /// Time to live from now.
+        ttl_ms: u64,
+    },
     /// Gives one `sliding-log` admission back: 0 cells.
     Refund {
         /// Key of the limit.
@@ -170,6 +189,18 @@ pub enum Op {
         /// Remove instead.
         remove: bool,
     },
+}
+
+/// One addition of an [`Op::Tally`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Add {
+    /// The field.
+    pub field: String,
+    /// The field that is added to instead where the hash is full and `field` is not in it; empty: `field` is let in all the same.
+    /// Spills are few by the writer's care.
+    pub spill: String,
+    /// How much; at most `i64::MAX` counts.
+    pub by: u64,
 }
 
 /// A list of operations that travels as one command. `now_ms` is the time of the asking gateway; the store's own clock
@@ -266,6 +297,10 @@ pub struct Spend {
 #[derive(Clone, Copy, Debug)]
 pub struct Workers;
 
+/// Marks a slot with the fields of a hash, in one cell.
+#[derive(Clone, Copy, Debug)]
+pub struct Hash;
+
 impl Record {
     /// Cells per record: live, id, name, tenant, role, worker_id, routes, ip_allow.
     pub const WIDTH: usize = 8;
@@ -288,8 +323,9 @@ impl Op {
             Self::Record { .. } => Record::WIDTH,
             Self::WorkerRecord { .. } => WorkerRecord::WIDTH,
             Self::Spend { .. } | Self::SpendRecord { .. } => Spend::WIDTH,
-            Self::Get { .. } | Self::Workers { .. } => 1,
-            Self::Refund { .. }
+            Self::Get { .. } | Self::Workers { .. } | Self::Hash { .. } => 1,
+            Self::Tally { .. }
+            | Self::Refund { .. }
             | Self::Set { .. }
             | Self::SetHash { .. }
             | Self::Delete { .. }
@@ -358,6 +394,11 @@ impl Ask {
     /// Asks for the worker list.
     pub fn workers(&mut self, snapshot: String, index: String, max: u32) -> Slot<Workers> {
         self.push(Op::Workers { snapshot, index, max })
+    }
+
+    /// Asks for a whole hash of at most `max` fields.
+    pub fn hash(&mut self, key: String, max: u32) -> Slot<Hash> {
+        self.push(Op::Hash { key, max })
     }
 
     /// The collected operations.
@@ -437,6 +478,11 @@ impl Cells<'_> {
     /// Reads the worker list's document.
     pub fn workers(&self, slot: Slot<Workers>) -> Option<Bytes> {
         self.raw(slot.cell)
+    }
+
+    /// Reads a hash: fields and values in turn.
+    pub fn hash(&self, slot: Slot<Hash>) -> Option<Vec<String>> {
+        serde_json::from_slice(&self.raw(slot.cell)?).ok()
     }
 
     fn raw(&self, index: usize) -> Option<Bytes> {

@@ -15,10 +15,15 @@ mod spends;
 #[cfg(test)]
 mod tests;
 
-use alloc::{collections::BTreeMap, string::String, vec, vec::Vec};
+use alloc::{
+    collections::BTreeMap,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 use bytes::Bytes;
 
-use super::{Batch, Cell, Op, Record, script::worker_base};
+use super::{Add, Batch, Cell, Op, Record, script::worker_base};
 pub(super) use json::strings;
 use keys::{Keys, Value};
 use spends::Group;
@@ -138,6 +143,7 @@ impl Memory {
                     let text = snapshot.unwrap_or_else(|| self.workers(index, *max));
                     row.cells.push(Cell::Bytes(text));
                 }
+                Op::Hash { key, max } => row.cells.push(self.hash(key, *max).map_or(Cell::Nil, Cell::Bytes)),
                 _ => self.change(op),
             }
         }
@@ -164,11 +170,40 @@ impl Memory {
                     self.keys.put(key, Value::Hash(fields.iter().cloned().collect()), expires);
                 }
             }
+            Op::Tally { key, adds, max, ttl_ms } if !adds.is_empty() => self.tally(key, adds, *max, *ttl_ms),
             Op::Delete { key } => self.keys.remove(key),
             Op::Index { key, member, max, remove } => self.index(key, member, *max, *remove),
             // INVARIANT: `apply` handles every operation that answers.
             _ => {}
         }
+    }
+
+    fn hash(&self, key: &str, max: u32) -> Option<Bytes> {
+        let most = usize::try_from(max).unwrap_or(usize::MAX);
+        let fields = self.keys.hash(key).filter(|fields| !fields.is_empty() && fields.len() <= most)?;
+        let mut out = vec![b'['];
+        let words: Vec<_> = fields.iter().flat_map(|(field, value)| [field, value]).collect();
+        json::join(&mut out, &words, |out, word| json::quote(word.as_bytes(), out));
+        out.push(b']');
+        Some(out.into())
+    }
+
+    fn tally(&mut self, key: &str, adds: &[Add], max: u32, ttl_ms: u64) {
+        let most = usize::try_from(max).unwrap_or(usize::MAX);
+        let mut fields = match self.keys.take(key) {
+            Some(Value::Hash(fields)) => fields,
+            _ => BTreeMap::new(),
+        };
+        for add in adds {
+            let full = !add.spill.is_empty() && fields.len() >= most && !fields.contains_key(&add.field);
+            let field = if full { &add.spill } else { &add.field };
+            let by = i64::try_from(add.by).unwrap_or(i64::MAX);
+            let sum =
+                fields.get(field).and_then(|value| integer(value)).and_then(|value| value.checked_add(by));
+            fields.insert(field.clone(), sum.unwrap_or(by).to_string());
+        }
+        let expires = self.keys.after(Some(ttl_ms));
+        self.keys.put(key, Value::Hash(fields), expires);
     }
 
     /// Whether the first of these fields is not set yet.
@@ -257,6 +292,11 @@ fn in_force(expires_at: Option<&String>, now: u64) -> bool {
         None | Some("") => true,
         Some(text) => text.len() <= 15 && whole(text).is_some_and(|expires_at| expires_at > now),
     }
+}
+
+/// A whole number as Redis writes it.
+fn integer(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|value: &i64| value.to_string() == text)
 }
 
 /// Decimal digits and nothing else.

@@ -14,7 +14,9 @@ mod roster;
 mod script;
 mod split;
 
-pub use batch::{Ask, Batch, Cell, Cells, Guard, LimitSpec, Op, Record, Slot, Spend, WorkerRecord, Workers};
+pub use batch::{
+    Add, Ask, Batch, Cell, Cells, Guard, Hash, LimitSpec, Op, Record, Slot, Spend, WorkerRecord, Workers,
+};
 pub use error::{ServerError, StoreError};
 pub use memory::{Memory, MemoryLimits, MemoryUse};
 pub use resp::{Decoder, Reply, RespError, RespLimits};

@@ -412,6 +412,33 @@ while a <= argc do
       if count > 0 and ARGV[a + 1] ~= '' then call('PEXPIRE', KEYS[k], ARGV[a + 1]) end
     end
     a, k = a + 4 + 2 * count, k + 1
+  elseif op == 'A' then
+    local fields = try('HLEN', KEYS[k])
+    n = n + 1
+    row[n] = false
+    if type(fields) == 'number' and fields > 0 and fields <= num(ARGV[a + 1]) then
+      local all = call('HGETALL', KEYS[k])
+      for i = 1, #all do all[i] = cjson.encode(all[i]) end
+      row[n] = '[' .. table.concat(all, ',') .. ']'
+    end
+    a, k = a + 2, k + 1
+  elseif op == 'C' then
+    local key, most, count = KEYS[k], num(ARGV[a + 2]), num(ARGV[a + 3])
+    local fields = count > 0 and try('HLEN', key)
+    if count > 0 and type(fields) ~= 'number' then
+      call('DEL', key)
+      fields = 0
+    end
+    for i = a + 4, a + 1 + 3 * count, 3 do
+      local field = ARGV[i]
+      -- Where all would find room, none is asked after.
+      if ARGV[i + 1] ~= '' and fields + count > most and call('HLEN', key) >= most and call('HEXISTS', key, field) == 0 then
+        field = ARGV[i + 1]
+      end
+      if type(try('HINCRBY', key, field, ARGV[i + 2])) ~= 'number' then call('HSET', key, field, ARGV[i + 2]) end
+    end
+    if count > 0 then call('PEXPIRE', key, ARGV[a + 1]) end
+    a, k = a + 4 + 3 * count, k + 1
   elseif op == 'D' then
     call('DEL', KEYS[k])
     a, k = a + 1, k + 1

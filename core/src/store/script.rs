@@ -175,6 +175,11 @@ fn write(batch: &Batch, sink: &mut impl Sink) {
                 sink.arg(worker_base(index).as_bytes());
                 sink.number((*max).into());
             }
+            Op::Hash { key, max } => {
+                sink.key(key.as_bytes());
+                sink.arg(b"A");
+                sink.number((*max).into());
+            }
             _ => write_change(op, sink),
         }
     }
@@ -209,6 +214,18 @@ fn write_change(op: &Op, sink: &mut impl Sink) {
             for (name, value) in fields {
                 sink.arg(name.as_bytes());
                 sink.arg(value.as_bytes());
+            }
+        }
+        Op::Tally { key, adds, max, ttl_ms } => {
+            sink.key(key.as_bytes());
+            sink.arg(b"C");
+            sink.number(clamped_ttl(*ttl_ms));
+            sink.number((*max).into());
+            sink.number(number_of(adds.len()));
+            for add in adds {
+                sink.arg(add.field.as_bytes());
+                sink.arg(add.spill.as_bytes());
+                sink.number(add.by.min(i64::MAX.unsigned_abs()));
             }
         }
         Op::Delete { key } => {

@@ -10,8 +10,8 @@ use super::{histogram::Histogram, metrics::Metrics};
 pub struct Gauges {
     /// Unix ms.
     pub now_ms: u64,
-    /// Open client connections.
-    pub active_connections: u64,
+    /// Open client connections; none where no process holds any, or not all that count here.
+    pub active_connections: Option<u64>,
     /// Commands sent to the store.
     pub store_round_trips: u64,
     /// Commands that it did not answer in time, or with an error.
@@ -30,7 +30,9 @@ impl Metrics {
         page.histogram("gateway_overhead_seconds", "", &self.overhead);
         let connections = "Open client connections.";
         page.family("gateway_active_connections", "gauge", connections);
-        page.sample("gateway_active_connections", "", gauges.active_connections);
+        if let Some(open) = gauges.active_connections {
+            page.sample("gateway_active_connections", "", open);
+        }
         page.counter("gateway_cache_hits_total", "Answers from the cache, stale ones too.", self.cache_hits);
         page.counter(
             "gateway_cache_misses_total",
@@ -40,7 +42,10 @@ impl Metrics {
         page.counter("gateway_ratelimit_rejected_total", "Requests refused by a limit.", self.limited);
         let failures = "Requests refused for their credential.";
         page.labelled("gateway_auth_failures_total", failures, "reason", &self.auth_failures);
-        let workers = "Workers that reported through this process within three heartbeats.";
+        let workers = match self.told {
+            Some(_) => "Workers that the store tells of as online.",
+            None => "Workers that reported through this process within three heartbeats.",
+        };
         page.family("gateway_workers_online", "gauge", workers);
         for (region, count) in self.workers_online(gauges.now_ms) {
             page.sample("gateway_workers_online", &label("region", region), count);
@@ -50,9 +55,13 @@ impl Metrics {
         let plugins = "Failures within a plugin.";
         page.labelled("gateway_plugin_errors_total", plugins, "plugin", &self.plugin_errors);
         let trips = "Commands sent to the store.";
-        page.counter("gateway_store_round_trips_total", trips, gauges.store_round_trips);
+        page.counter(
+            "gateway_store_round_trips_total",
+            trips,
+            gauges.store_round_trips + self.store_round_trips,
+        );
         let errors = "Commands that the store did not answer.";
-        page.counter("gateway_store_errors_total", errors, gauges.store_errors);
+        page.counter("gateway_store_errors_total", errors, gauges.store_errors + self.store_errors);
         page.family("gateway_build_info", "gauge", "Version and target of this build.");
         let labels =
             format!("{},{}", label("version", env!("CARGO_PKG_VERSION")), label("target", gauges.target));

@@ -31,6 +31,22 @@ impl<const N: usize> Histogram<N> {
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
     }
 
+    /// Observations in each bucket by itself; the last is of those past every bound.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = u64> + '_ {
+        let within: u64 = self.counts.iter().sum();
+        self.counts.iter().copied().chain([self.count.saturating_sub(within)])
+    }
+
+    /// Adds observations to the bucket at this place; those past the last bound have the place after it.
+    pub(crate) fn add(&mut self, place: usize, times: u64) {
+        if let Some(count) = self.counts.get_mut(place) {
+            *count = count.saturating_add(times);
+        }
+        if place <= N {
+            self.count = self.count.saturating_add(times);
+        }
+    }
+
     /// Bound and number of observations up to it, cumulative.
     pub(crate) fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let running = self.counts.iter().scan(0, |sum, count| {

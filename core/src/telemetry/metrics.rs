@@ -1,8 +1,8 @@
 //! The metrics of contract section 11 as plain data: recorded per request, merged over threads, rendered as text. Label
 //! sets are bounded: routes are patterns, methods a closed list, and past a cap everything goes to one more series.
 
-use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
-use http::{Method, StatusCode};
+use alloc::{borrow::Cow, boxed::Box, collections::BTreeMap, string::String, vec::Vec};
+use http::StatusCode;
 
 use super::histogram::Histogram;
 use crate::{
@@ -22,10 +22,16 @@ pub struct Metrics {
     pub(super) cache_hits: u64,
     pub(super) cache_misses: u64,
     pub(super) limited: u64,
-    pub(super) auth_failures: BTreeMap<&'static str, u64>,
+    pub(super) auth_failures: BTreeMap<Cow<'static, str>, u64>,
     pub(super) proxy_errors: BTreeMap<String, u64>,
-    pub(super) plugin_errors: BTreeMap<&'static str, u64>,
+    pub(super) plugin_errors: BTreeMap<Cow<'static, str>, u64>,
+    /// Of a fleet; a process counts its commands where it sends them ([`super::Gauges`]).
+    pub(super) store_round_trips: u64,
+    /// As above.
+    pub(super) store_errors: u64,
     workers: BTreeMap<String, Worker>,
+    /// Workers online by region, where the store told rather than the workers themselves.
+    pub(super) told: Option<BTreeMap<String, u64>>,
 }
 
 /// One route's requests, by [`METHODS`].
@@ -65,7 +71,10 @@ impl Default for Metrics {
             auth_failures: BTreeMap::new(),
             proxy_errors: BTreeMap::new(),
             plugin_errors: BTreeMap::new(),
+            store_round_trips: 0,
+            store_errors: 0,
             workers: BTreeMap::new(),
+            told: None,
         }
     }
 }
@@ -79,10 +88,15 @@ impl Default for Series {
 impl Metrics {
     /// Counts one request. `document` names the origins.
     pub fn record(&mut self, epilogue: &Epilogue, document: &Document) {
+        let name_of = |origin: OriginId| document.origins.get(origin.0).map(|origin| origin.name.as_str());
+        self.count(epilogue, &name_of);
+    }
+
+    pub(super) fn count(&mut self, epilogue: &Epilogue, name_of: NameOf<'_>) {
         let record = &epilogue.record;
         let outcome = &record.outcome;
         let pattern = record.route.as_ref().map_or(OTHER, |route| route.pattern.as_str());
-        let series = self.route(pattern).series(&record.method);
+        let series = self.route(pattern).series(record.method.as_str());
         series.count(record.status.as_u16(), 1);
         series.duration.observe(outcome.total_us);
         // Of what was broken off or became a tunnel, nobody can say how long the origin was waited for.
@@ -90,21 +104,25 @@ impl Metrics {
             self.overhead.observe(outcome.total_us.saturating_sub(outcome.origin_us));
         }
         if let (End::OriginBroke, Some(origin)) = (outcome.end, outcome.origin) {
-            self.failed(origin, document);
+            self.failed(origin, name_of);
         }
         for event in &epilogue.events {
-            self.observe(event, outcome.now_ms, document);
+            self.observe(event, outcome.now_ms, name_of);
         }
     }
 
-    fn observe(&mut self, event: &Event, now_ms: u64, document: &Document) {
+    fn observe(&mut self, event: &Event, now_ms: u64, name_of: NameOf<'_>) {
         match event {
             Event::CacheHit { .. } => self.cache_hits += 1,
             Event::CacheMiss => self.cache_misses += 1,
             Event::LimitExceeded { .. } => self.limited += 1,
-            Event::AuthRejected { reason } => *self.auth_failures.entry(reason).or_default() += 1,
-            Event::PluginError { plugin } => *self.plugin_errors.entry(plugin).or_default() += 1,
-            Event::RouterFailover { from } => self.failed(*from, document),
+            Event::AuthRejected { reason } => {
+                *self.auth_failures.entry(Cow::Borrowed(reason)).or_default() += 1;
+            }
+            Event::PluginError { plugin } => {
+                *self.plugin_errors.entry(Cow::Borrowed(plugin)).or_default() += 1;
+            }
+            Event::RouterFailover { from } => self.failed(*from, name_of),
             Event::WorkerOnline { worker, region } => {
                 self.see(worker, Worker { region: region.clone(), up: true, seen_ms: now_ms });
             }
@@ -118,10 +136,30 @@ impl Metrics {
         }
     }
 
-    fn failed(&mut self, origin: OriginId, document: &Document) {
-        if let Some(origin) = document.origins.get(origin.0) {
-            add(&mut self.proxy_errors, &origin.name, 1, MAX_ORIGINS);
+    fn failed(&mut self, origin: OriginId, name_of: NameOf<'_>) {
+        if let Some(name) = name_of(origin) {
+            self.add_proxy_errors(name, 1);
         }
+    }
+
+    pub(super) fn add_proxy_errors(&mut self, target: &str, times: u64) {
+        add(&mut self.proxy_errors, target, times, MAX_ORIGINS);
+    }
+
+    pub(super) fn add_auth_failures(&mut self, reason: &str, times: u64) {
+        add_word(&mut self.auth_failures, reason, times);
+    }
+
+    pub(super) fn add_plugin_errors(&mut self, plugin: &str, times: u64) {
+        add_word(&mut self.plugin_errors, plugin, times);
+    }
+
+    /// The series of a route and a method's label; none for a label that is none.
+    pub(super) fn series(&mut self, pattern: &str, method: &str) -> Option<&mut Series> {
+        if method != OTHER_METHOD && !METHODS.contains(&method) {
+            return None;
+        }
+        Some(self.route(pattern).series(method))
     }
 
     /// Keeps the newer of two sights of a worker, and its region from either.
@@ -142,6 +180,9 @@ impl Metrics {
     }
 
     fn route(&mut self, pattern: &str) -> &mut Route {
+        if pattern == OVERFLOW {
+            return &mut self.overflow;
+        }
         if self.routes.len() < MAX_ROUTES && !self.routes.contains_key(pattern) {
             self.routes.insert(pattern.into(), Route::default());
         }
@@ -159,14 +200,16 @@ impl Metrics {
         self.cache_misses += other.cache_misses;
         self.limited += other.limited;
         for (reason, count) in &other.auth_failures {
-            *self.auth_failures.entry(reason).or_default() += count;
+            *self.auth_failures.entry(reason.clone()).or_default() += count;
         }
         for (target, count) in &other.proxy_errors {
             add(&mut self.proxy_errors, target, *count, MAX_ORIGINS);
         }
         for (plugin, count) in &other.plugin_errors {
-            *self.plugin_errors.entry(plugin).or_default() += count;
+            *self.plugin_errors.entry(plugin.clone()).or_default() += count;
         }
+        self.store_round_trips += other.store_round_trips;
+        self.store_errors += other.store_errors;
         for (name, worker) in &other.workers {
             self.see(name, worker.clone());
         }
@@ -178,8 +221,21 @@ impl Metrics {
         named.chain(core::iter::once((OVERFLOW, &self.overflow)))
     }
 
-    /// Workers that reported through this process within three heartbeats, by region.
+    /// Takes the store's word for how many workers are online, by region.
+    pub(crate) fn tell_workers(&mut self, regions: BTreeMap<String, u64>) {
+        let mut told = BTreeMap::new();
+        for (region, count) in regions {
+            let region = if region.len() <= MAX_REGION_BYTES { region.as_str() } else { OTHER };
+            add(&mut told, region, count, MAX_REGIONS);
+        }
+        self.told = Some(told);
+    }
+
+    /// Workers that reported through this process within three heartbeats, or those that the store told of; by region.
     pub(super) fn workers_online(&self, now_ms: u64) -> BTreeMap<&str, u64> {
+        if let Some(told) = &self.told {
+            return told.iter().map(|(region, count)| (region.as_str(), *count)).collect();
+        }
         let mut regions = BTreeMap::new();
         for worker in self.workers.values().filter(|worker| worker.up) {
             if now_ms < worker.seen_ms.saturating_add(WORKER_TTL_MS) {
@@ -193,8 +249,8 @@ impl Metrics {
 }
 
 impl Route {
-    fn series(&mut self, method: &Method) -> &mut Series {
-        let place = METHODS.iter().position(|name| *name == method.as_str());
+    fn series(&mut self, method: &str) -> &mut Series {
+        let place = METHODS.iter().position(|name| *name == method);
         let known = place.and_then(|place| self.known.get_mut(place));
         known.unwrap_or(&mut self.other).get_or_insert_default()
     }
@@ -202,7 +258,7 @@ impl Route {
     /// Each method's series with its label.
     pub(super) fn series_by_method(&self) -> impl Iterator<Item = (&'static str, &Series)> {
         let known = METHODS.into_iter().zip(&self.known);
-        let all = known.chain(core::iter::once(("OTHER", &self.other)));
+        let all = known.chain(core::iter::once((OTHER_METHOD, &self.other)));
         all.filter_map(|(method, series)| Some((method, series.as_deref()?)))
     }
 
@@ -228,6 +284,14 @@ impl Series {
         }
     }
 
+    /// Adds what was counted elsewhere; no status: of those past the cap.
+    pub(super) fn add(&mut self, status: Option<u16>, times: u64) {
+        match status {
+            Some(status) => self.count(status, times),
+            None => self.other_statuses += times,
+        }
+    }
+
     fn merge(&mut self, other: &Self) {
         for (status, count) in &other.statuses {
             self.count(*status, *count);
@@ -246,8 +310,20 @@ fn add(counts: &mut BTreeMap<String, u64>, label: &str, times: u64, cap: usize) 
     }
 }
 
+/// Words of the gateway's own; a fleet may have more than this version knows.
+fn add_word(counts: &mut BTreeMap<Cow<'static, str>, u64>, word: &str, times: u64) {
+    let word = if counts.len() < MAX_WORDS || counts.contains_key(word) { word } else { OTHER };
+    *counts.entry(Cow::Owned(word.into())).or_default() += times;
+}
+
+/// Names an origin.
+pub(super) type NameOf<'n> = &'n dyn Fn(OriginId) -> Option<&'n str>;
+
 /// Methods with a series of their own.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// The label of all others.
+const OTHER_METHOD: &str = "OTHER";
 
 /// Bounds from a store hit to the longest `jobs/sync`.
 pub(super) const DURATION_US: [u64; 14] = [
@@ -274,9 +350,10 @@ pub(super) const OVERHEAD_US: [u64; 11] =
 /// Also the label of requests that matched no rule.
 const OTHER: &str = "other";
 /// Of routes past the cap.
-const OVERFLOW: &str = "overflow";
+pub(super) const OVERFLOW: &str = "overflow";
 /// Far above the built-in rules and any sane number of `[[routes]]`.
 const MAX_ROUTES: usize = 512;
+const MAX_WORDS: usize = 64;
 const MAX_STATUSES: usize = 48;
 const MAX_ORIGINS: usize = 256;
 const MAX_WORKERS: usize = 10_000;

@@ -2,6 +2,7 @@
 
 pub mod access;
 mod exposition;
+pub(crate) mod fleet;
 mod histogram;
 pub mod metrics;
 pub mod notice;

@@ -70,7 +70,7 @@ fn sample() -> Metrics {
 fn gauges() -> Gauges {
     Gauges {
         now_ms: fixture::NOW_MS + 1,
-        active_connections: 4,
+        active_connections: Some(4),
         store_round_trips: 7,
         store_errors: 1,
         target: "native",

@@ -63,7 +63,7 @@ impl NativePorts {
         }
         let gauges = Gauges {
             now_ms: now_ms(),
-            active_connections: u64::try_from(process.connections.load(Relaxed)).unwrap_or(u64::MAX),
+            active_connections: u64::try_from(process.connections.load(Relaxed)).ok(),
             store_round_trips: process.store_round_trips.load(Relaxed),
             store_errors: process.store_errors.load(Relaxed),
             target: "native",

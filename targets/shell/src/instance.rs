@@ -155,6 +155,12 @@ impl Instance {
         self.target
     }
 
+    /// For [`Ports::fleet`]: with a store that all instances share, their counters are kept there, and the pages on metrics
+    /// and health ask it. Without one, this instance is all there is.
+    pub fn fleet(&self) -> Option<&'static str> {
+        self.document().store.url.is_some().then_some(self.target)
+    }
+
     /// For [`Ports::turn`].
     pub fn turn(&self) -> u64 {
         self.turn.get()
@@ -218,7 +224,7 @@ impl Instance {
     pub fn status(&self, now_ms: u64, mono_us: u64, open_metrics: bool) -> Status {
         let gauges = Gauges {
             now_ms,
-            active_connections: 0,
+            active_connections: None,
             store_round_trips: self.round_trips.get(),
             store_errors: self.store_errors.get(),
             target: self.target,

@@ -45,6 +45,11 @@ pub trait Ports: Clone + 'static {
     /// Whether the process is draining.
     fn draining(&self) -> bool;
 
+    /// See [`acip_core::Facts::fleet`]; [`Instance::fleet`](crate::Instance::fleet) on builds that keep one.
+    fn fleet(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Completes after so many milliseconds.
     fn sleep(&self, ms: u64) -> Self::Sleep;
 

@@ -87,6 +87,7 @@ fn facts<P: Ports>(ports: &P, visitor: Visitor) -> Facts {
         turn: ports.turn(),
         can_upgrade: ports.can_upgrade(),
         draining: ports.draining(),
+        fleet: ports.fleet(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use acip_core::{
     config::Algorithm,
-    store::{Batch, Guard, LimitSpec, Op},
+    store::{Add, Batch, Guard, LimitSpec, Op},
 };
 use proptest::{prelude::*, sample::select};
 
@@ -16,7 +16,8 @@ pub(crate) struct History {
 }
 
 /// All keys of a history.
-pub(crate) const KEYS: [&str; 13] = [
+pub(crate) const KEYS: [&str; 14] = [
+    "hash:0",
     "key:0",
     "key:1",
     "worker:0",
@@ -146,6 +147,21 @@ fn strings() -> impl Strategy<Value = &'static str> {
     ])
 }
 
+fn tallies() -> impl Strategy<Value = Op> {
+    let field = select(vec!["a", "b", "c", "é\"/", "daily_limit", "expires_at", "id", "enabled"]);
+    let spill = select(vec!["", "", "z", "daily_limit"]);
+    let by = prop_oneof![8 => 0..9_u64, 1 => select(vec![i64::MAX.unsigned_abs(), u64::MAX])];
+    let add = (field, spill, by).prop_map(|(field, spill, by)| Add {
+        field: field.into(),
+        spill: spill.into(),
+        by,
+    });
+    let seconds = (0..90_u64).prop_map(|seconds| seconds * 1000 + 500);
+    let key = keys_from(&["hash:0", "key:1"], &KEYS);
+    (key, proptest::collection::vec(add, 0..6), 0..6_u32, seconds)
+        .prop_map(|(key, adds, max, ttl_ms)| Op::Tally { key, adds, max, ttl_ms })
+}
+
 fn operations() -> impl Strategy<Value = Op> {
     let member = any::<u32>().prop_map(|member| format!("m{member}"));
     let known = select(vec!["m", "n"]);
@@ -179,6 +195,8 @@ fn operations() -> impl Strategy<Value = Op> {
             .prop_map(|(key, value, ttl_ms, only_new)| Op::Set { key, value: value.into(), ttl_ms, only_new }),
         4 => (keys_from(&["key:0", "key:1", "worker:0"], &KEYS), fields(), ttls(), any::<bool>())
             .prop_map(|(key, fields, ttl_ms, only_new)| Op::SetHash { key, fields, ttl_ms, only_new }),
+        3 => tallies(),
+        3 => (keys_from(&["hash:0", "key:1"], &KEYS), 0..9_u32).prop_map(|(key, max)| Op::Hash { key, max }),
         1 => keys_from(&["key:0", "l:0", "s:0"], &KEYS).prop_map(|key| Op::Delete { key }),
         1 => (keys_from(&["worker:index"], NOT_STRINGS), select(vec!["a/\"b", "c", "d"]), 0..4_u32, any::<bool>())
             .prop_map(|(key, member, max, remove)| Op::Index { key, member: member.into(), max, remove }),

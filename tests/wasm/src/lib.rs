@@ -73,5 +73,6 @@ fn facts(seed: u32) -> Facts {
         turn: u64::from(seed),
         can_upgrade: false,
         draining: false,
+        fleet: None,
     }
 }

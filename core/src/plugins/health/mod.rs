@@ -1,6 +1,6 @@
 //! The gateway's own pages (contract section 8). Who may read which is the auth plugin's; here is what stands on them.
 
-use alloc::format;
+use alloc::{format, string::String};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
@@ -13,6 +13,7 @@ use crate::{
     refusal::{ErrorCode, Refusal},
     report::{Page, Report, Status},
     store::Ask,
+    telemetry::Gauges,
     verdict::{Answer, Reply},
 };
 
@@ -22,7 +23,17 @@ mod tests;
 mod ui;
 
 /// Keeps the gateway's own paths away from origins, whichever other plugins are on.
-pub struct Health;
+pub struct Health {
+    /// A key under the gateway's prefix that nobody writes.
+    probe: String,
+}
+
+impl Health {
+    /// For a document.
+    pub fn new(document: &Document) -> Self {
+        Self { probe: format!("{}probe", document.store.key_prefix) }
+    }
+}
 
 impl Plugin for Health {
     fn name(&self) -> &'static str {
@@ -38,7 +49,13 @@ impl Plugin for Health {
         true
     }
 
-    fn plan(&self, flow: &mut Flow, _ask: &mut Ask) -> Plan {
+    /// An instance that has not asked its store yet cannot say how it is; so such a page asks, for a key that never is.
+    fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan {
+        if flow.request.facts.fleet.is_some()
+            && matches!(flow.page, Some(Page::Health | Page::HealthDetailed | Page::Ready))
+        {
+            let _ = ask.get(self.probe.clone());
+        }
         if flow.request.route.kind == RouteKind::Own && flow.page.is_none() {
             let message = "the gateway has no such page";
             return Plan::Refuse(Refusal::new(ErrorCode::NotFound, "page", message));
@@ -87,7 +104,7 @@ impl Condition {
 /// Renders a page.
 pub(crate) fn render(report: Report, status: &Status) -> Reply {
     let open_metrics = report.wants_open_metrics();
-    let Report { gateway, flow, page } = report;
+    let Report { gateway, mut flow, page } = report;
     let document = gateway.document();
     let condition = Condition::of(document, status);
     let ready =
@@ -115,7 +132,8 @@ pub(crate) fn render(report: Report, status: &Status) -> Reply {
         Page::Config => json(StatusCode::OK, &document.masked()),
         Page::Metrics => {
             let kind = if open_metrics { OPEN_METRICS } else { PROMETHEUS };
-            text(kind, status.metrics.clone())
+            // The counters of the fleet rather than of this instance, where the store gave them.
+            text(kind, fleet(&mut flow, open_metrics).unwrap_or_else(|| status.metrics.clone()))
         }
     };
     if matches!(page, Page::Health | Page::HealthDetailed | Page::Ready) {
@@ -129,6 +147,12 @@ impl Report {
     pub fn wants_open_metrics(&self) -> bool {
         list::accepts(&self.flow.request.head.headers, "application/openmetrics-text")
     }
+}
+
+fn fleet(flow: &mut Flow, open_metrics: bool) -> Option<String> {
+    let (counted, facts) = (flow.counted.take()?, &flow.request.facts);
+    let gauges = Gauges { now_ms: facts.now_ms, target: facts.fleet?, ..Gauges::default() };
+    Some(counted.render(&gauges, open_metrics))
 }
 
 /// `up; mode=tcp`, or how the gateway helps itself: `down; mode=local`.
@@ -146,7 +170,7 @@ fn json(status: StatusCode, value: &Value) -> Answer {
     Answer { status, ..text(HeaderValue::from_static("application/json"), body) }
 }
 
-fn text(kind: HeaderValue, body: alloc::string::String) -> Answer {
+fn text(kind: HeaderValue, body: String) -> Answer {
     let mut headers = http::HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, kind);
     Answer { status: StatusCode::OK, headers, body: body.into(), close: false }

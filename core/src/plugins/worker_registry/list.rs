@@ -1,6 +1,11 @@
 //! `GET /api/v1/workers`: what the store knows of each worker, in one of two shapes. What is not known is `null`.
 
-use alloc::{boxed::Box, string::ToString, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::BTreeMap,
+    string::{String, ToString},
+    vec::Vec,
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -120,6 +125,18 @@ pub(super) fn answer(rules: &Rules, workers: &[Object], query: &Query) -> Answer
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Answer { status: StatusCode::OK, headers, body: body.to_string().into(), close: false }
+}
+
+/// How many are online, by region.
+pub(super) fn online(workers: &[Object]) -> BTreeMap<String, u64> {
+    let mut regions = BTreeMap::new();
+    for worker in workers {
+        if json::text(worker, "status").is_some_and(|status| status != "offline") {
+            let region = json::text(worker, "region").unwrap_or("unknown");
+            *regions.entry(region.to_string()).or_default() += 1;
+        }
+    }
+    regions
 }
 
 /// `status=idle` asks for what is counted as idle: a worker that is online says nothing more of itself.

@@ -10,15 +10,15 @@ mod tests;
 
 pub use search::Search;
 
-use alloc::{boxed::Box, format, string::String, sync::Arc};
+use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc};
 
 use super::{keyspace::Keyspace, routes::RouteKind};
 use crate::{
     config::{Document, Regions, WorkersFormat},
     flow::Flow,
-    plugin::{Plan, Plugin, Ruling, Source},
+    plugin::{Answers, Plan, Plugin, Ruling, Source},
     refusal::{ErrorCode, Refusal},
-    store::Ask,
+    store::{Ask, Slot, Workers},
 };
 
 /// `worker-registry-plugin`.
@@ -37,8 +37,41 @@ struct Rules {
 impl WorkerRegistry {
     /// Prepares the rules of a document.
     pub fn new(document: &Document) -> Self {
+        Self { rules: Arc::new(Rules::new(document)) }
+    }
+}
+
+/// Counts the workers that are online, for metrics.
+#[derive(Debug)]
+pub(super) struct Census {
+    rules: Rules,
+}
+
+impl Census {
+    pub(super) fn new(document: &Document) -> Self {
+        Self { rules: Rules::new(document) }
+    }
+
+    pub(super) fn ask(&self, ask: &mut Ask) -> Slot<Workers> {
+        ask.workers(self.rules.keys.snapshot(), INDEX.into(), MOST)
+    }
+
+    /// By region.
+    pub(super) fn read(
+        &self,
+        flow: &mut Flow,
+        answers: &Answers<'_>,
+        slot: Slot<Workers>,
+    ) -> Option<BTreeMap<String, u64>> {
+        let workers = list::workers(&self.rules, flow, &answers.cells.workers(slot)?)?;
+        Some(list::online(&workers))
+    }
+}
+
+impl Rules {
+    fn new(document: &Document) -> Self {
         let (keys, regions) = (Keyspace::new(document), document.regions.clone());
-        Self { rules: Arc::new(Rules { keys, regions, format: document.workers_format }) }
+        Self { keys, regions, format: document.workers_format }
     }
 }
 

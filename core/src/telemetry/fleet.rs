@@ -1,0 +1,193 @@
+//! The metrics of builds without a process that lives: every request adds its counts to one hash per target, in the command
+//! that its epilogue sends anyway, and the metrics page of any instance renders that hash (contract section 10,
+//! `gateway:metrics:{instance}`).
+//!
+//! It counts nothing by itself: a request is recorded in an empty [`Metrics`], whose counters are then written as fields, so
+//! that a fleet's page and a process's are the same fold. Start at [`Fleet`].
+//!
+//! A field is a letter and its labels, separated by `|`; the label that may hold one stands last:
+//! `r|GET|200|/path` requests, `d|GET|3|/path` a bucket of their duration (`s` in place of its number: the sum in microseconds),
+//! `o|3` the same of the overhead, `c|hit`, `c|miss`, `l` refused by a limit, `a|reason`, `p|target`, `g|plugin`, `t` and `e`
+//! round trips and errors of the store.
+
+use alloc::{format, string::String, vec::Vec};
+
+use super::{
+    histogram::Histogram,
+    metrics::{Metrics, OVERFLOW},
+};
+use crate::{
+    Epilogue,
+    config::Document,
+    event::Event,
+    origins::OriginId,
+    store::{Add, Op},
+};
+
+/// What is needed to count for a fleet.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    prefix: String,
+    /// By [`OriginId`].
+    origins: Vec<String>,
+}
+
+impl Fleet {
+    pub(crate) fn new(document: &Document) -> Self {
+        let prefix = format!("{}metrics:", document.store.key_prefix);
+        Self { prefix, origins: document.origins.iter().map(|origin| origin.name.clone()).collect() }
+    }
+
+    /// The hash of a target.
+    pub(crate) fn key(&self, target: &str) -> String {
+        format!("{}{target}", self.prefix)
+    }
+
+    /// Adds a request's counts. `asked`: the store was asked before its verdict.
+    pub(crate) fn tally(&self, target: &str, epilogue: &Epilogue, asked: bool) -> Op {
+        let mut metrics = Metrics::default();
+        let name_of = |origin: OriginId| self.origins.get(origin.0).map(String::as_str);
+        metrics.count(epilogue, &name_of);
+        // The command that carries these counts is one, too.
+        metrics.store_round_trips = 1 + u64::from(asked);
+        metrics.store_errors = u64::from(epilogue.events.contains(&Event::HealthDegraded));
+        Op::Tally { key: self.key(target), adds: metrics.to_adds(), max: MAX_FIELDS, ttl_ms: TTL_MS }
+    }
+}
+
+impl Metrics {
+    /// Every counter that is not zero.
+    fn to_adds(&self) -> Vec<Add> {
+        let mut adds = Adds(Vec::new());
+        for (pattern, route) in self.routes() {
+            for (method, series) in route.series_by_method() {
+                for (status, count) in &series.statuses {
+                    let spill = format!("r|{method}|other|{OVERFLOW}");
+                    adds.push(format!("r|{method}|{status}|{pattern}"), spill, *count);
+                }
+                let field = format!("r|{method}|other|{pattern}");
+                adds.push(field, format!("r|{method}|other|{OVERFLOW}"), series.other_statuses);
+                adds.histogram(&series.duration, |part| {
+                    (format!("d|{method}|{part}|{pattern}"), format!("d|{method}|{part}|{OVERFLOW}"))
+                });
+            }
+        }
+        adds.histogram(&self.overhead, |part| (format!("o|{part}"), String::new()));
+        adds.fixed("c|hit", self.cache_hits);
+        adds.fixed("c|miss", self.cache_misses);
+        adds.fixed("l", self.limited);
+        for (reason, count) in &self.auth_failures {
+            adds.fixed(&format!("a|{reason}"), *count);
+        }
+        for (target, count) in &self.proxy_errors {
+            adds.push(format!("p|{target}"), "p|other".into(), *count);
+        }
+        for (plugin, count) in &self.plugin_errors {
+            adds.fixed(&format!("g|{plugin}"), *count);
+        }
+        adds.fixed("t", self.store_round_trips);
+        adds.fixed("e", self.store_errors);
+        adds.0
+    }
+
+    /// From the fields and values of a fleet's hash, in turn. What is none of its fields is passed over: another version of the
+    /// gateway may count what this one does not know.
+    pub(crate) fn from_fields(fields: &[String]) -> Self {
+        let mut metrics = Self::default();
+        for pair in fields.chunks_exact(2) {
+            if let [field, value] = pair
+                && let Ok(count) = value.parse()
+            {
+                let _ = metrics.add_field(field, count);
+            }
+        }
+        metrics
+    }
+
+    fn add_field(&mut self, field: &str, count: u64) -> Option<()> {
+        let (letter, labels) = field.split_once('|').unwrap_or((field, ""));
+        match letter {
+            "r" => {
+                let (method, rest) = labels.split_once('|')?;
+                let (status, pattern) = rest.split_once('|')?;
+                let status = if status == "other" { None } else { Some(status.parse().ok()?) };
+                self.series(pattern, method)?.add(status, count);
+            }
+            "d" => {
+                let (method, rest) = labels.split_once('|')?;
+                let (part, pattern) = rest.split_once('|')?;
+                let part = Part::read(part)?;
+                part.add(&mut self.series(pattern, method)?.duration, count);
+            }
+            "o" => Part::read(labels)?.add(&mut self.overhead, count),
+            "c" if labels == "hit" => self.cache_hits = count,
+            "c" if labels == "miss" => self.cache_misses = count,
+            "l" => self.limited = count,
+            "a" => self.add_auth_failures(labels, count),
+            "p" => self.add_proxy_errors(labels, count),
+            "g" => self.add_plugin_errors(labels, count),
+            "t" => self.store_round_trips = count,
+            "e" => self.store_errors = count,
+            _ => {}
+        }
+        Some(())
+    }
+}
+
+struct Adds(Vec<Add>);
+
+impl Adds {
+    fn push(&mut self, field: String, spill: String, by: u64) {
+        if by > 0 {
+            let spill = if spill == field { String::new() } else { spill };
+            self.0.push(Add { field, spill, by });
+        }
+    }
+
+    /// One of a few that are always let in.
+    fn fixed(&mut self, field: &str, by: u64) {
+        self.push(field.into(), String::new(), by);
+    }
+
+    fn histogram<const N: usize>(
+        &mut self,
+        histogram: &Histogram<N>,
+        name: impl Fn(&str) -> (String, String),
+    ) {
+        for (place, count) in histogram.counts().enumerate() {
+            let (field, spill) = name(&format!("{place}"));
+            self.push(field, spill, count);
+        }
+        let (field, spill) = name("s");
+        self.push(field, spill, histogram.sum_us);
+    }
+}
+
+/// A part of a histogram. The number of all observations is none: it is the buckets' sum, so the two cannot differ.
+enum Part {
+    Bucket(usize),
+    Sum,
+}
+
+impl Part {
+    fn read(text: &str) -> Option<Self> {
+        if text == "s" { Some(Self::Sum) } else { text.parse().ok().map(Self::Bucket) }
+    }
+
+    fn add<const N: usize>(self, histogram: &mut Histogram<N>, count: u64) {
+        match self {
+            Self::Bucket(place) => histogram.add(place, count),
+            Self::Sum => histogram.sum_us = histogram.sum_us.saturating_add(count),
+        }
+    }
+}
+
+/// Two hundred series with all their buckets; a request on a route past them is counted as `overflow`.
+const MAX_FIELDS: u32 = 4096;
+/// What is read: the fields let in past the bound are far fewer.
+pub(crate) const MAX_READ: u32 = 2 * MAX_FIELDS;
+/// After the last write; the counters then begin anew, which a scraper takes for a restart.
+const TTL_MS: u64 = 60_000;
+
+#[cfg(test)]
+mod tests;

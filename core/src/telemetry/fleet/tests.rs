@@ -1,0 +1,190 @@
+//! Counters that went through the store are the counters that were recorded.
+
+use alloc::{string::ToString, sync::Arc, vec};
+use core::net::IpAddr;
+
+use http::{Method, StatusCode};
+
+use super::*;
+use crate::{
+    Gateway, Outcome, Status, Step, Verdict,
+    outcome::{AccessRecord, End},
+    plugin::{Answers, Source},
+    plugins::fixture,
+    store::{Batch, Cell, Cells, Memory},
+    telemetry::Gauges,
+};
+
+fn epilogue(pattern: &str, method: &str, status: u16, total_us: u64, events: Vec<Event>) -> Epilogue {
+    let gateway = fixture::gateway(fixture::document());
+    let (request, _) = gateway.arrival.read(fixture::head("GET", "/x", &[]), fixture::facts());
+    let mut route = (*request.route).clone();
+    route.pattern = pattern.into();
+    let outcome = Outcome { total_us, end: End::Complete, ..Outcome::default() };
+    let record = AccessRecord {
+        method: Method::from_bytes(method.as_bytes()).unwrap(),
+        route: Some(Arc::new(route)),
+        status: StatusCode::from_u16(status).unwrap(),
+        outcome,
+        ..AccessRecord::default()
+    };
+    Epilogue { batch: None, events, record }
+}
+
+fn read(memory: &mut Memory, fleet: &Fleet) -> Vec<String> {
+    let key = fleet.key("spin");
+    let row = memory.apply(&Batch { now_ms: 1_000, ops: vec![Op::Hash { key, max: MAX_READ }] });
+    match row.first() {
+        Some(Cell::Bytes(text)) => serde_json::from_slice(text).unwrap(),
+        _ => Vec::new(),
+    }
+}
+
+fn tally(memory: &mut Memory, fleet: &Fleet, epilogue: &Epilogue) {
+    memory.apply(&Batch { now_ms: 1_000, ops: vec![fleet.tally("spin", epilogue, true)] });
+}
+
+#[test]
+fn a_fleet_and_a_process_render_the_same() {
+    let document = fixture::document();
+    let fleet = Fleet::new(&document);
+    let (mut memory, mut process) = (Memory::default(), Metrics::default());
+    let events = vec![
+        Event::CacheMiss,
+        Event::CacheHit { stale: true },
+        Event::LimitExceeded { limit: "default".into() },
+        Event::AuthRejected { reason: "unknown" },
+        Event::RouterFailover { from: OriginId(1) },
+        Event::PluginError { plugin: "cache-plugin" },
+        Event::HealthDegraded,
+    ];
+    for (pattern, method, status, total_us, events) in [
+        ("/api/v1/jobs/{id}", "GET", 200, 30, events),
+        ("/api/v1/jobs/{id}", "GET", 404, 1_700, vec![]),
+        ("/a|b|c", "BREW", 418, 999_000_000, vec![]),
+        ("other", "POST", 502, 0, vec![Event::CacheMiss]),
+    ] {
+        let epilogue = epilogue(pattern, method, status, total_us, events);
+        process.record(&epilogue, &document);
+        tally(&mut memory, &fleet, &epilogue);
+    }
+    let counted = Metrics::from_fields(&read(&mut memory, &fleet));
+    let gauges = Gauges { store_round_trips: 8, store_errors: 1, ..Gauges::default() };
+    assert_eq!(counted.render(&Gauges::default(), false), process.render(&gauges, false));
+}
+
+#[test]
+fn routes_past_the_bound_are_counted_together() {
+    let fleet = Fleet::new(&fixture::document());
+    let mut memory = Memory::default();
+    for number in 0..1_500 {
+        tally(&mut memory, &fleet, &epilogue(&format!("/{number}"), "GET", 200, 70, vec![]));
+    }
+    let fields = read(&mut memory, &fleet);
+    let most = usize::try_from(MAX_FIELDS).unwrap();
+    assert!((most..most + 10).contains(&(fields.len() / 2)), "{}", fields.len() / 2);
+    let text = Metrics::from_fields(&fields).render(&Gauges::default(), false);
+    let total: u64 = text
+        .lines()
+        .filter(|line| line.starts_with("gateway_requests_total{"))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
+        .sum();
+    assert_eq!(total, 1_500);
+    assert!(text.contains("route=\"overflow\""), "{text}");
+}
+
+#[test]
+fn what_others_wrote_into_the_hash_is_passed_over() {
+    let words = [
+        "",
+        "1",
+        "r",
+        "1",
+        "r|GET|200",
+        "1",
+        "r|GET|x|/p",
+        "1",
+        "r|EVIL\"|200|/p",
+        "1",
+        "d|GET|77|/p",
+        "1",
+        "d|GET|x|/p",
+        "1",
+        "o|18446744073709551616",
+        "1",
+        "c|",
+        "1",
+        "zz|1",
+        "1",
+        "l",
+        "-1",
+        "t",
+        "many",
+    ];
+    let fields: Vec<String> = words.iter().map(ToString::to_string).collect();
+    let metrics = Metrics::from_fields(&fields);
+    let text = metrics.render(&Gauges::default(), false);
+    assert!(!text.contains("EVIL") && !text.contains("} 1\ngateway_r"), "{text}");
+    assert!(text.contains("gateway_store_round_trips_total 0\n"), "{text}");
+}
+
+/// Serves one request on an instance of a fleet; the store is shared.
+fn ask(gateway: &Arc<Gateway>, memory: &mut Memory, path: &str, source: Source) -> (String, usize) {
+    let mut facts = fixture::facts();
+    facts.peer.ip = IpAddr::from([127, 0, 0, 1]);
+    facts.fleet = Some("spin");
+    let (verdict, trips) = match gateway.begin(fixture::head("GET", path, &[("host", "localhost")]), facts) {
+        Step::Settled(verdict) => (verdict, 0),
+        Step::Asking(exchange) => {
+            let row = memory.apply(exchange.batch());
+            (exchange.decide(Answers { cells: Cells(&row), source }), 1)
+        }
+    };
+    let reply = match verdict {
+        Verdict::Reply(reply) => reply,
+        Verdict::Report(report) => report.render(&Status { metrics: "alone".into(), ..Status::default() }),
+        _ => panic!("{path} was forwarded"),
+    };
+    let epilogue = reply.closing.finish(Outcome { now_ms: fixture::NOW_MS, ..Outcome::default() });
+    memory.apply(&epilogue.batch.unwrap());
+    (String::from_utf8(reply.answer.body.to_vec()).unwrap(), trips)
+}
+
+#[test]
+fn any_instance_shows_what_all_have_counted() {
+    let instances = [(); 3].map(|()| Arc::new(Gateway::compile(fixture::document()).unwrap()));
+    let mut memory = Memory::default();
+    for number in 0..10 {
+        ask(&instances[number % 3], &mut memory, "/api/v1/jobs/1", Source::Store);
+    }
+    let worker = r#"{"worker_id":"w","status":"idle","region":"us-west"}"#;
+    for (key, value) in [("worker:index", "[\"w\"]"), ("worker:w:status", worker)] {
+        let op = Op::Set { key: key.into(), value: value.into(), ttl_ms: None, only_new: false };
+        memory.apply(&Batch { now_ms: fixture::NOW_MS, ops: vec![op] });
+    }
+    let (text, trips) = ask(&instances[1], &mut memory, "/gateway/metrics", Source::Store);
+    assert_eq!(trips, 1);
+    for line in [
+        "gateway_requests_total{method=\"GET\",route=\"/api/v1/jobs/{id}\",status=\"401\"} 10",
+        "gateway_auth_failures_total{reason=\"missing\"} 10",
+        "gateway_workers_online{region=\"us-west\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "missing `{line}` in\n{text}");
+    }
+    assert!(text.contains("target=\"spin\"") && !text.contains("\ngateway_active_connections "), "{text}");
+    let (text, _) = ask(&instances[1], &mut memory, "/gateway/metrics", Source::Fallback);
+    assert_eq!(text, "alone");
+}
+
+#[test]
+fn a_page_on_health_asks_the_store_first() {
+    let gateway = Arc::new(Gateway::compile(fixture::document()).unwrap());
+    for (path, trips) in [
+        ("/gateway/health", 1),
+        ("/gateway/health/detailed", 1),
+        ("/gateway/readyz", 1),
+        ("/gateway/livez", 0),
+    ] {
+        assert_eq!(ask(&gateway, &mut Memory::default(), path, Source::Store).1, trips, "{path}");
+    }
+}
