@@ -30,7 +30,7 @@ pub(crate) fn write(
     leaving: Leaving,
     held: Held,
 ) -> Result<web_sys::Response, JsValue> {
-    let (parts, body) = response.into_parts();
+    let (parts, mut body) = response.into_parts();
     let init = web_sys::ResponseInit::new();
     init.set_status(parts.status.as_u16());
     init.set_headers(fields::write(&parts.headers)?.as_ref());
@@ -41,13 +41,10 @@ pub(crate) fn write(
         Reflect::set(&init, &"webSocket".into(), &socket)?;
         return web_sys::Response::new_with_opt_str_and_init(None, &init);
     }
-    let body = match body.try_whole() {
-        Ok(whole) => {
-            let bytes = (!whole.is_empty()).then(|| Uint8Array::from(whole.as_ref()));
-            return web_sys::Response::new_with_opt_js_u8_array_and_init(bytes.as_ref(), &init);
-        }
-        Err(body) => body,
-    };
+    if let Some(whole) = body.take_whole() {
+        let bytes = (!whole.is_empty()).then(|| Uint8Array::from(whole.as_ref()));
+        return web_sys::Response::new_with_opt_js_u8_array_and_init(bytes.as_ref(), &init);
+    }
     let length =
         parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let sending = Rc::new(RefCell::new(Some(Sending { body: Pulled(body), _held: held })));

@@ -56,7 +56,7 @@ pub async fn round(search: &Search, store: &StoreClient) -> Result<usize, StoreE
         at %= parts.len().max(1);
         let Some(part) = parts.get(at) else { break };
         let reply = store.command_at(*part, &Search::step(&cursor.to_string())).await?;
-        let (next, keys) = page(reply)?;
+        let (next, keys) = page(&reply)?;
         found.extend(keys.iter().filter_map(|key| Search::worker(key)));
         cursor = next;
         if cursor == 0 {
@@ -92,12 +92,12 @@ fn parse(place: &[u8]) -> Option<Place> {
 }
 
 /// The next cursor and the keys of a `SCAN`.
-fn page(reply: Reply) -> Result<(u64, Vec<Vec<u8>>), StoreError> {
+fn page(reply: &Reply) -> Result<(u64, Vec<Vec<u8>>), StoreError> {
     let text = |reply: &Reply| match reply {
         Reply::Bulk(text) | Reply::Status(text) => Some(text.to_vec()),
         _ => None,
     };
-    if let Reply::Array(parts) = &reply
+    if let Reply::Array(parts) = reply
         && let [cursor, Reply::Array(keys)] = parts.as_slice()
         && let Some(cursor) = text(cursor).and_then(|text| String::from_utf8(text).ok()?.parse().ok())
     {

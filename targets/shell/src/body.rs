@@ -65,20 +65,15 @@ impl<P: Ports> Body<P> {
         Self { kind: Kind::Broken, account: None }
     }
 
-    /// All of the body, if it is there already: the accounts close then. For platforms that announce a length only of what
+    /// All of the body, if it is there already; then nothing is left of it. For platforms that announce a length only of what
     /// they are given whole.
-    ///
-    /// # Errors
-    /// The body itself, where it is yet to come.
-    pub fn try_whole(mut self) -> Result<Bytes, Self> {
-        if let Kind::Whole(bytes) = &mut self.kind {
-            let bytes = std::mem::take(bytes);
-            if let Some(account) = &mut self.account {
-                account.response_bytes = account.response_bytes.saturating_add(bytes.len() as u64);
-            }
-            return Ok(bytes);
+    pub fn take_whole(&mut self) -> Option<Bytes> {
+        let Kind::Whole(bytes) = &mut self.kind else { return self.is_end_stream().then(Bytes::new) };
+        let bytes = std::mem::take(bytes);
+        if let Some(account) = &mut self.account {
+            account.response_bytes = account.response_bytes.saturating_add(bytes.len() as u64);
         }
-        if self.is_end_stream() { Ok(Bytes::new()) } else { Err(self) }
+        Some(bytes)
     }
 
     fn finish(&mut self, end: End) {
