@@ -92,10 +92,13 @@ impl Board {
             }
             Observation::Healthy => state.recover(),
             Observation::Failed => {
-                let backoff_ms = EJECT_MS << state.failures.min(MOST_DOUBLINGS);
-                state.failures = state.failures.saturating_add(1);
+                // Requests that were under way when it failed say nothing new.
+                if state.failures == 0 || now_ms >= state.retry_at_ms {
+                    let backoff_ms = EJECT_MS << state.failures.min(MOST_DOUBLINGS);
+                    state.failures = state.failures.saturating_add(1);
+                    state.retry_at_ms = now_ms.saturating_add(backoff_ms);
+                }
                 state.probing = false;
-                state.retry_at_ms = now_ms.saturating_add(backoff_ms);
             }
             Observation::Abandoned => state.probing = false,
         }

@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 
 const { Log, LogLevel, Miniflare } = createRequire(new URL("../../target/node/", import.meta.url))("miniflare");
 
-const built = fileURLToPath(new URL("build/", import.meta.url));
+// Modules are named by their place below the working directory.
+process.chdir(fileURLToPath(new URL("build/", import.meta.url)));
 // What belongs to this process and not to the gateway.
 const own = new Set(["PATH", "HOME", "GATEWAY_HOST", "GATEWAY_PORT"]);
 const bindings = Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.has(name)));
@@ -18,7 +19,6 @@ const worker = new Miniflare({
   log: new Log(LogLevel.WARN),
   name: "acip-gateway",
   modules: true,
-  rootPath: built,
   scriptPath: "index.js",
   modulesRules: [
     { type: "ESModule", include: ["**/*.js"] },
@@ -28,7 +28,8 @@ const worker = new Miniflare({
   compatibilityDate: "2026-04-01",
   compatibilityFlags: ["enable_request_signal"],
   bindings,
-  cf: false,
+  // Nobody knows where a client of loopback is.
+  cf: {},
   handleRuntimeStdio: (stdout, stderr) => {
     stdout.pipe(process.stdout);
     stderr.pipe(process.stderr);

@@ -68,9 +68,8 @@ impl Gateway {
             if !plain {
                 return true;
             }
-            let ready =
-                crate::raw(port, b"GET /gateway/readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-            ready.starts_with("HTTP/1.1 200")
+            crate::status_line(port, b"GET /gateway/readyz HTTP/1.1\r\nhost: a\r\n\r\n")
+                .starts_with("HTTP/1.1 200")
         });
         Self { process, port, folder, _bridge: bridge }
     }

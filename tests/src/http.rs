@@ -1,7 +1,7 @@
 //! A small HTTP client: one connection per request unless a test asks for the connection itself.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream as StdStream,
     time::Duration,
 };
@@ -182,4 +182,16 @@ pub fn raw(port: u16, bytes: &[u8]) -> String {
         seen.extend_from_slice(&buffer[..read]);
     }
     String::from_utf8_lossy(&seen).into_owned()
+}
+
+/// Writes bytes and reads the first line of the answer; nothing where there is none. Waits for no end, since not every server closes
+/// its connection when it is asked to.
+pub fn status_line(port: u16, bytes: &[u8]) -> String {
+    let mut line = String::new();
+    if let Ok(mut socket) = StdStream::connect(("127.0.0.1", port)) {
+        let _ = socket.set_read_timeout(Some(Duration::from_secs(5)));
+        let _ = socket.write_all(bytes);
+        let _ = BufReader::new(socket).read_line(&mut line);
+    }
+    line
 }

@@ -4,6 +4,7 @@
 mod bridge;
 pub mod cached;
 mod cli;
+mod feature;
 mod gateway;
 mod http;
 mod origin;
@@ -21,13 +22,14 @@ use std::{
 
 pub use bridge::Bridge;
 pub use cli::{Cli, Ended};
+pub use feature::{Feature, supported};
 pub use gateway::{Gateway, gateway_binary};
-pub use http::{Answer, Call, Http, raw};
+pub use http::{Answer, Call, Http, raw, status_line};
 pub use origin::Origin;
 pub use proxy::RedisProxy;
 pub use redis::Redis;
 pub use stand::Stand;
-pub use target::{Feature, Target, Transport, supported};
+pub use target::{Target, Transport};
 
 /// The API key that [`Gateway::start`] configures, of the tenant `test`.
 pub const KEY: &str = "test-key-0123456789";

@@ -4,9 +4,9 @@
 use std::{sync::Mutex, time::Duration};
 
 use acip_tests::{
-    Gateway, KEY, Stand,
+    Feature, Gateway, KEY, Stand,
     cached::{ask, stands, stored, told},
-    wait_for,
+    supported, wait_for,
 };
 use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
@@ -160,7 +160,12 @@ async fn a_body_that_broke_off_is_not_stored() {
         for _ in 0..2 {
             let head = stand.get(&path).key(KEY).stream().await.expect("a head");
             assert_eq!(head.headers()["x-gateway-cache"], "MISS", "{query}");
-            assert!(head.into_body().collect().await.is_err(), "{query}: a body that ends early is an error");
+            let told = head.into_body().collect().await.is_err();
+            let chunked = query.contains("chunked");
+            assert!(
+                told || chunked && !supported(&[Feature::BrokenChunks]),
+                "{query}: a body that ends early is an error"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The doors that the backend leaves open are closed: its admin API, its documents, and other tenants' jobs.
 //! Whose job is whose is in `jobs.rs`, the gateway's own pages in `own_pages.rs`.
 
-use acip_tests::{ADMIN, KEY, Stand, raw};
+use acip_tests::{ADMIN, Feature, KEY, Stand, status_line, supported};
 use serde_json::{Value, json};
 
 /// What only an admin may see, with what the origin answers to one.
@@ -130,15 +130,16 @@ async fn no_spelling_of_a_path_leads_past_the_doors() {
         "/static/../api/v1/admin/stats",
         "/admin/",
         "/regions/..%2f..%2fadmin",
-        "http://127.0.0.1/api/v1/admin/stats",
         "/api/v1/admin/stats?x=/health",
         "/api/v1/admin/stats%3fx",
         "/api/v1/admin/stats#x",
+        "http://127.0.0.1/api/v1/admin/stats",
     ] {
-        let bytes = format!(
-            "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {KEY}\r\nconnection: close\r\n\r\n"
-        );
-        let answer = raw(stand.gateway.port(), bytes.as_bytes());
+        if !path.starts_with('/') && !supported(&[Feature::Wire]) {
+            continue;
+        }
+        let bytes = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {KEY}\r\n\r\n");
+        let answer = status_line(stand.gateway.port(), bytes.as_bytes());
         let status: u16 =
             answer.get(9..12).and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("{path}: {answer}"));
         assert!((400..500).contains(&status), "{path}: {answer}");

@@ -151,7 +151,9 @@ async fn an_origin_that_is_not_there_is_named_so() {
     origin.kill();
     let answer = gateway.http().post("/_test/echo", &Value::Null).key(KEY).send().await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (502, "BAD_GATEWAY"));
-    assert_eq!(answer.header("proxy-status"), "acip; error=connection_refused");
+    let known = supported(&[Feature::RefusedConnections]);
+    let error = if known { "connection_refused" } else { "connection_terminated" };
+    assert_eq!(answer.header("proxy-status"), format!("acip; error={error}"));
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ async fn the_origin_gets_what_the_client_sent_without_what_was_for_the_connectio
     for gone in ["x-hop", "keep-alive", "proxy-authorization", "proxy-connection", "te", "upgrade"] {
         assert!(echo.all(gone).is_empty(), "{gone}: {}", echo.0);
     }
-    assert_eq!(echo.all("x-custom"), ["one", "two"]);
+    assert_eq!(echo.all("x-custom"), one_two());
     for (name, value) in
         [("accept", "text/html"), ("cookie", "a=b"), ("content-type", "application/json"), ("x-api-key", KEY)]
     {
@@ -222,6 +222,11 @@ async fn the_client_is_told_what_the_gateway_did() {
     assert_eq!(polling.header("x-ratelimit-limit"), "1000", "polling has limits of its own");
 }
 
+/// A field that was sent in two lines.
+fn one_two() -> &'static [&'static str] {
+    if supported(&[Feature::RepeatedFields]) { &["one", "two"] } else { &["one, two"] }
+}
+
 #[tokio::test]
 async fn what_the_origin_says_of_its_connection_or_in_our_name_ends_here() {
     let stand = Stand::embedded(&[]);
@@ -255,7 +260,7 @@ async fn what_the_origin_says_of_its_connection_or_in_our_name_ends_here() {
         assert_ne!(answer.header(name), theirs, "{name}");
         assert_eq!(answer.headers.get_all(name).iter().count(), 1, "{name}");
     }
-    for (name, values) in [("x-custom", ["one", "two"]), ("set-cookie", ["a=1", "b=2"])] {
+    for (name, values) in [("x-custom", one_two()), ("set-cookie", &["a=1", "b=2"])] {
         let found: Vec<_> = answer.headers.get_all(name).iter().collect();
         assert_eq!(found, values, "{name}");
     }

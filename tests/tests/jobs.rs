@@ -1,6 +1,6 @@
 //! Jobs of several tenants: the backend would let anyone read and cancel any of them.
 
-use acip_tests::{ADMIN, Answer, KEY, OTHER_KEY, Stand, wait_for};
+use acip_tests::{ADMIN, Answer, Feature, KEY, OTHER_KEY, Stand, supported, wait_for};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -143,6 +143,9 @@ async fn what_the_origin_says_of_jobs_passes_as_it_is() {
 
 #[tokio::test]
 async fn a_failure_of_the_origin_does_not_fail_the_next_request() {
+    if !supported(&[Feature::OwnConnections]) {
+        return;
+    }
     let stand = Stand::start(&[("GATEWAY_THREADS", "1"), ("RATE_LIMIT_ENABLED", "false")]);
     // After the one the backend closes the connection, without having said so; the other must not be sent twice.
     for n in 0..30 {

@@ -1,6 +1,6 @@
 //! The gateway's own pages: who may read them, with an admin token and without one.
 
-use acip_tests::{ADMIN, Feature, Gateway, KEY, Origin, Stand, supported};
+use acip_tests::{ADMIN, Feature, Gateway, KEY, Origin, Stand, status_line, supported};
 use http::Method;
 
 const OPEN: &[&str] = &["/gateway/health", "/gateway/livez", "/gateway/readyz"];
@@ -76,10 +76,7 @@ async fn without_an_admin_token() {
         }
     }
     // A page of the web that was led to loopback by a name of its own.
-    let rebound = acip_tests::raw(
-        gateway.port(),
-        b"GET /gateway/config HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n",
-    );
+    let rebound = status_line(gateway.port(), b"GET /gateway/config HTTP/1.1\r\nhost: evil.example\r\n\r\n");
     assert!(rebound.starts_with("HTTP/1.1 403"), "{rebound}");
     // The backend's doors do not open for want of a token.
     assert_eq!(gateway.http().get("/api/v1/admin/stats").send().await.status, 401);

@@ -71,13 +71,17 @@ async fn events_arrive_when_they_happen() {
     let path = format!("/_test/sse?n={events}&ms={every}");
     let mut answer = stand.get(&path).key(KEY).stream().await.unwrap();
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
-    let mut delays = Vec::new();
+    let (mut delays, mut text) = (Vec::new(), String::new());
     while let Some(frame) = answer.frame().await {
-        let text = String::from_utf8(frame.unwrap().into_data().unwrap().into()).unwrap();
-        if let Some((_, sent)) = text.split_once("\"at_ms\":") {
-            let sent: u64 = sent.trim_end().trim_end_matches('}').parse().expect("one event a piece");
+        text.push_str(std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap());
+        // Platforms may cut an event in two, but must not keep any of it.
+        let Some((event, rest)) = text.split_once("\n\n") else { continue };
+        assert_eq!(rest, "", "one event at a time");
+        if let Some((_, sent)) = event.split_once("\"at_ms\":") {
+            let sent: u64 = sent.trim_end_matches('}').parse().expect("a time");
             delays.push(unix_ms().saturating_sub(sent));
         }
+        text.clear();
     }
     println!("milliseconds on the way: {delays:?}");
     assert_eq!(delays.len() as u64, events, "event by event");
@@ -129,8 +133,10 @@ async fn large_bodies_pass_in_little_memory() {
 #[tokio::test]
 async fn the_origin_learns_at_once_that_a_client_left() {
     let stand = Stand::embedded(&[]);
-    for (path, phase) in [("/_test/slow", "before_head"), ("/_test/sse", "streaming")] {
-        let calling = stand.get(&format!("{path}?ms=20000&n=1000")).key(KEY).stream();
+    let silent = supported(&[Feature::SilentLeave]);
+    let (slow, every_ms) = if silent { (Some(("/_test/slow", "before_head")), 20_000) } else { (None, 10) };
+    for (path, phase) in slow.into_iter().chain([("/_test/sse", "streaming")]) {
+        let calling = stand.get(&format!("{path}?ms={every_ms}&n=10000")).key(KEY).stream();
         let seen = || async { !stand.reached(path).await.is_empty() };
         let left_ms = if phase == "streaming" {
             let mut answer = calling.await.unwrap();
@@ -167,6 +173,9 @@ async fn what_the_origin_cuts_is_an_error_at_the_client() {
     ] {
         let answer = stand.get(&format!("/_test/{path}")).key(KEY).stream().await.expect("a head");
         assert_eq!(answer.status(), 200, "{path}");
+        if !answer.headers().contains_key("content-length") && !supported(&[Feature::BrokenChunks]) {
+            continue;
+        }
         assert!(answer.into_body().collect().await.is_err(), "{path}: a clean end");
     }
     let after = stand.get("/_test/status/200").key(KEY).send().await;

@@ -68,8 +68,12 @@ fn ejection_and_recovery() {
         "a try that was given up leaves room for the next",
         &[Saw(Failed), Wait(2_000), Start, Saw(Abandoned), Finish, Is(false, true, 0)],
     );
+    check(
+        "requests that were under way when it failed do not double it",
+        &[Start, Start, Saw(Failed), Saw(Failed), Finish, Finish, Wait(2_000), Is(false, true, 0)],
+    );
     let many: Vec<Step> = (0..40)
-        .map(|_| Saw(Failed))
+        .flat_map(|_| [Wait(32_000), Saw(Failed)])
         .chain([Wait(31_999), Is(true, true, 0), Wait(1), Is(false, true, 0)])
         .collect();
     check("the back-off is bounded", &many);

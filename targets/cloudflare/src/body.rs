@@ -22,11 +22,25 @@ pub(crate) struct Streamed {
 }
 
 /// Aborts a `fetch` when dropped. After its end that does nothing.
-pub(crate) struct Abort(pub(crate) web_sys::AbortController);
+pub(crate) struct Abort(Option<web_sys::AbortController>);
+
+impl Abort {
+    /// By this controller.
+    pub(crate) fn new(controller: web_sys::AbortController) -> Self {
+        Self(Some(controller))
+    }
+
+    /// Lets it go on.
+    pub(crate) fn disarm(&mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for Abort {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(controller) = self.0.take() {
+            controller.abort();
+        }
     }
 }
 
@@ -99,7 +113,23 @@ impl Body for Streamed {
 }
 
 /// A body of ours as the platform pulls it.
-pub(crate) struct Pulled<B>(pub(crate) B);
+pub(crate) struct Pulled<B> {
+    body: B,
+    /// Aborted where the body breaks off: the platform would send what came until then as if it were the whole.
+    request: Option<web_sys::AbortController>,
+}
+
+impl<B> Pulled<B> {
+    /// A response's.
+    pub(crate) fn response(body: B) -> Self {
+        Self { body, request: None }
+    }
+
+    /// A request's.
+    pub(crate) fn request(body: B, request: web_sys::AbortController) -> Self {
+        Self { body, request: Some(request) }
+    }
+}
 
 impl<B: Body<Data = Bytes> + Unpin> Stream for Pulled<B>
 where
@@ -109,9 +139,14 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            return Poll::Ready(match ready!(Pin::new(&mut self.0).poll_frame(cx)) {
+            return Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 None => None,
-                Some(Err(error)) => Some(Err(js_sys::Error::new(&error.to_string()).into())),
+                Some(Err(error)) => {
+                    if let Some(request) = &self.request {
+                        request.abort();
+                    }
+                    Some(Err(js_sys::Error::new(&error.to_string()).into()))
+                }
                 // The platform has no place for trailers.
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => Some(Ok(Uint8Array::from(data.as_ref()).into())),

@@ -2,7 +2,7 @@
 
 use acip_core::OriginFailure;
 use acip_shell::{Failure, OriginRequest, Upload};
-use http::{Response, StatusCode, Uri, header};
+use http::{Method, Response, StatusCode, Uri, header};
 use http_body::Body as _;
 use js_sys::Reflect;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -47,17 +47,22 @@ async fn fetch(
     init.set_signal(Some(&controller.signal()));
     // Bytes pass as the origin encoded them.
     Reflect::set(&init, &"encodeResponseBody".into(), &"manual".into())?;
-    if !upload.is_end_stream() {
+    // The platform sends none with these, and it could not alter their meaning (RFC 9110 §9.3.1).
+    let bodiless = [Method::GET, Method::HEAD].contains(request.method);
+    if !upload.is_end_stream() && !bodiless {
         let length = upload.size_hint().exact();
-        init.set_body(body::stream(Pulled(upload), length)?.as_ref());
+        init.set_body(body::stream(Pulled::request(upload, controller.clone()), length)?.as_ref());
     }
-    let abort = Abort(controller);
+    let mut abort = Abort::new(controller);
     let global: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
     let answered = JsFuture::from(global.fetch_with_str_and_init(&uri.to_string(), &init)).await?;
     let answered: web_sys::Response = answered.dyn_into()?;
     let headers = fields::read(&answered.headers());
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let socket = Reflect::get(&answered, &"webSocket".into()).ok().filter(JsValue::is_object);
+    if socket.is_some() {
+        abort.disarm();
+    }
     let mut response = Response::new(Streamed::new(answered.body(), length, Some(abort)));
     *response.status_mut() = StatusCode::from_u16(answered.status()).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = headers;

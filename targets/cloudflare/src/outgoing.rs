@@ -47,7 +47,7 @@ pub(crate) fn write(
     }
     let length =
         parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let sending = Rc::new(RefCell::new(Some(Sending { body: Pulled(body), _held: held })));
+    let sending = Rc::new(RefCell::new(Some(Sending { body: Pulled::response(body), _held: held })));
     let left = Rc::clone(&sending);
     leaving.then(move || drop(left.take()));
     let stream = body::stream(Sent { sending, _leaving: leaving }, length)?;

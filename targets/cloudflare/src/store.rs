@@ -124,7 +124,7 @@ async fn post(url: String, headers: &HeaderMap, body: Vec<u8>) -> Result<(u16, B
     init.set_redirect(web_sys::RequestRedirect::Manual);
     init.set_signal(Some(&controller.signal()));
     init.set_body(&Uint8Array::from(body.as_slice()));
-    let abort = Abort(controller);
+    let abort = Abort::new(controller);
     let global: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
     let answered = JsFuture::from(global.fetch_with_str_and_init(&url, &init)).await?;
     let answered: web_sys::Response = answered.dyn_into()?;

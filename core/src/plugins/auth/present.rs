@@ -71,11 +71,14 @@ pub fn present(settings: &AuthSettings, headers: &HeaderMap) -> Result<Presented
     let mut found: Option<&str> = None;
     for name in [names::X_API_KEY, names::X_WORKER_TOKEN, header::AUTHORIZATION] {
         for value in headers.get_all(&name) {
-            let Some(token) = token(&name, value)? else { continue };
-            if found.is_some_and(|first| !same(first, token)) {
-                return Err(bad("more than one credential was sent, and they differ; send one"));
+            let text = str::from_utf8(value.as_bytes()).map_err(|_| bad("the credential is not UTF-8"))?;
+            for line in lines(&name, text) {
+                let Some(token) = token(&name, line)? else { continue };
+                if found.is_some_and(|first| !same(first, token)) {
+                    return Err(bad("more than one credential was sent, and they differ; send one"));
+                }
+                found = found.or(Some(token));
             }
-            found = found.or(Some(token));
         }
     }
     let Some(token) = found else { return Ok(Presented::default()) };
@@ -94,9 +97,10 @@ pub fn present(settings: &AuthSettings, headers: &HeaderMap) -> Result<Presented
 /// The credential of a head as a field's value; none where [`present`] finds none.
 pub(super) fn first_token(headers: &HeaderMap) -> Option<HeaderValue> {
     let fields = [names::X_API_KEY, names::X_WORKER_TOKEN, header::AUTHORIZATION];
-    let mut values =
-        fields.iter().flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)));
-    let text = values.find_map(|(name, value)| token(name, value).ok().flatten())?;
+    let text = fields.iter().find_map(|name| {
+        let values = headers.get_all(name).iter().filter_map(|value| str::from_utf8(value.as_bytes()).ok());
+        values.flat_map(|text| lines(name, text)).find_map(|line| token(name, line).ok().flatten())
+    })?;
     let mut value = HeaderValue::from_str(text).or_else(|_| HeaderValue::from_bytes(text.as_bytes())).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -114,10 +118,15 @@ pub fn stored_form(salt: &str, token: &str) -> String {
     hex(&hash.finalize())
 }
 
-/// The token in one field; none where the field is not about us.
-fn token<'h>(name: &HeaderName, value: &'h HeaderValue) -> Result<Option<&'h str>, Refusal> {
-    let text = str::from_utf8(value.as_bytes()).map_err(|_| bad("the credential is not UTF-8"))?;
-    let mut text = text.trim_matches([' ', '\t']);
+/// The lines of a field, which platforms and proxies may have joined (RFC 9110 §5.3). `Authorization` has but one.
+fn lines<'h>(name: &HeaderName, text: &'h str) -> impl Iterator<Item = &'h str> + use<'h> {
+    let most = if name == header::AUTHORIZATION { 1 } else { usize::MAX };
+    text.splitn(most, ", ")
+}
+
+/// The token in one line; none where the field is not about us.
+fn token<'h>(name: &HeaderName, line: &'h str) -> Result<Option<&'h str>, Refusal> {
+    let mut text = line.trim_matches([' ', '\t']);
     if name == header::AUTHORIZATION {
         let (scheme, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
         if !scheme.eq_ignore_ascii_case("bearer") {

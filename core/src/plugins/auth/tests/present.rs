@@ -70,6 +70,9 @@ fn which_credential() {
     check(&[("x-api-key", "a"), ("x-worker-token", "b")], Err(400));
     check(&[("x-worker-token", "a"), ("authorization", "Bearer b")], Err(400));
     check(&[("x-api-key", "a"), ("x-api-key", "b")], Err(400));
+    check(&[("x-api-key", "a, a")], Ok("a"));
+    check(&[("x-api-key", "a, b")], Err(400));
+    check(&[("x-api-key", "a,b")], Ok("a,b"));
     check(&[("x-api-key", "")], Err(400));
     check(&[("x-worker-token", "  ")], Err(400));
     check(&[("authorization", "Bearer")], Err(400));
