@@ -25,6 +25,7 @@ extern crate std;
 
 pub mod config;
 pub mod event;
+pub mod explain;
 pub mod facts;
 pub mod flow;
 pub mod gateway;
@@ -39,6 +40,7 @@ pub mod report;
 pub mod request;
 pub mod store;
 pub mod telemetry;
+pub mod trace;
 pub mod verdict;
 
 pub use facts::Facts;

@@ -332,6 +332,10 @@ pub struct Log {
     pub level: LogLevel,
     /// `LOG_FORMAT`; none: `pretty` on a terminal, else `json`.
     pub format: Option<LogFormat>,
+    /// `TRACE_RECORD`: path of the file of recordings; none: nothing is recorded.
+    pub trace_record: Option<String>,
+    /// `TRACE_MAX_BYTES`: most bytes of that file.
+    pub trace_max_bytes: u64,
 }
 
 /// Least severe record that is written.

@@ -261,6 +261,14 @@ settings! {
         format = None, "LOG_FORMAT", OneOf(LogFormat::NAMES);
             "`json`, one object per line, or `pretty`; unset: `pretty` on a terminal, else `json`.";
             "Machines read files, people read terminals.";
+        trace_record = None, "TRACE_RECORD", Text(File);
+            "Path of a file to which every request is recorded with all that was decided about it, for \
+             `acip-gateway replay` and `explain`. Credentials are replaced by pseudonyms; paths, fields and small bodies \
+             are not. Native only.";
+            "Recording costs time and space, and a recording tells what clients asked for.";
+        trace_max_bytes = 104_857_600, "TRACE_MAX_BYTES", Number { min: 4096, max: 1 << 40 };
+            "Recording ends when the file is this large.";
+            "Some fifty thousand requests.";
     }
     [cors] Cors {
         origins = CorsOrigins::Any, "CORS_ORIGIN", List(BrowserOrigin);

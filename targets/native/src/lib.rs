@@ -11,6 +11,7 @@ pub mod listener;
 pub mod logs;
 pub mod ports;
 pub mod process;
+pub mod recorder;
 pub mod redis_rest;
 pub mod rt;
 pub mod search;

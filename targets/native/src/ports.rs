@@ -8,12 +8,13 @@ use std::{
 };
 
 use acip_core::{
-    Epilogue, Report, Status,
+    Epilogue, Gateway, Report, Status,
     facts::Entropy,
     origins::Board,
     report::Page,
     store::{Batch, Cell},
     telemetry::{Gauges, metrics::Metrics},
+    trace::Recording,
     verdict::Attempt,
 };
 use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload};
@@ -184,6 +185,16 @@ impl Ports for NativePorts {
         }
         if let Some(access) = &self.thread.process.access {
             access.write(&epilogue.record, document);
+        }
+    }
+
+    fn records(&self) -> bool {
+        self.thread.process.recorder.is_some()
+    }
+
+    fn recorded(&self, gateway: Arc<Gateway>, recording: Recording) {
+        if let Some(recorder) = &self.thread.process.recorder {
+            recorder.write(gateway, recording);
         }
     }
 

@@ -25,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::{
     access::AccessLog,
+    recorder::Recorder,
     server::StartError,
     store::StoreClient,
     upstream::{Complaints, Pool},
@@ -49,6 +50,8 @@ pub struct Process {
     pub complaints: Arc<Complaints>,
     /// Where access records go, if anywhere.
     pub access: Option<AccessLog>,
+    /// Where recordings go, if anywhere.
+    pub recorder: Option<Recorder>,
     /// Where the process is in its life.
     pub phase: watch::Sender<Phase>,
     /// Free places for connections.
@@ -131,6 +134,7 @@ impl Process {
         });
         Ok(Self {
             access: AccessLog::start(&document.log)?,
+            recorder: Recorder::start(&document.log)?,
             metrics: Mutex::default(),
             complaints: Arc::default(),
             live: ArcSwap::from_pointee(Live::compile(document)?),

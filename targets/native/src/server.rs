@@ -175,8 +175,13 @@ impl Server {
         if let Some(access) = &self.process.access {
             access.flush(FLUSH);
         }
+        if let Some(recorder) = &self.process.recorder {
+            recorder.flush(FLUSH_RECORDINGS);
+        }
     }
 }
 
 /// For the last access lines to be written.
 const FLUSH: Duration = Duration::from_secs(1);
+/// For the last recordings, each of which is decided once more.
+const FLUSH_RECORDINGS: Duration = Duration::from_secs(10);

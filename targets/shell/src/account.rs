@@ -3,12 +3,13 @@
 //! An [`Account`] travels with the request through the driver and then with the response's body. If either is dropped on the
 //! way, the client has left, and the account says so.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use acip_core::{
-    Epilogue, Exchange, Forward, Outcome,
+    Epilogue, Exchange, Forward, Gateway, Outcome,
     origins::{Observation, OriginId},
     outcome::End,
+    trace::{Origin, Recording},
     verdict::Closing,
 };
 
@@ -30,6 +31,8 @@ pub(crate) struct Account<P: Ports> {
     in_flight: Option<Flight>,
     answered: Option<OriginId>,
     failed: Vec<OriginId>,
+    /// What is being recorded, where anything is.
+    pub(crate) recording: Option<Box<(Arc<Gateway>, Recording)>>,
 }
 
 /// How far the request has come; each can be closed.
@@ -63,6 +66,7 @@ impl<P: Ports> Account<P> {
             in_flight: None,
             answered: None,
             failed: Vec::new(),
+            recording: None,
         }
     }
 
@@ -129,7 +133,11 @@ impl<P: Ports> Account<P> {
     pub(crate) fn close(&mut self, end: End) -> Option<Epilogue> {
         let closing = match self.leave() {
             Stage::Over => return None,
-            Stage::Asking(exchange) => exchange.abandon(),
+            Stage::Asking(exchange) => {
+                // Nothing was decided.
+                self.recording = None;
+                exchange.abandon()
+            }
             Stage::Sending(forward) => forward.abandon(),
             Stage::Closing(closing) => closing,
         };
@@ -152,7 +160,7 @@ impl<P: Ports> Account<P> {
             None => (0, None),
         };
         let whole = end == End::Complete;
-        Some(closing.finish(Outcome {
+        let outcome = Outcome {
             now_ms: self.ports.now_ms(),
             end,
             total_us: self.elapsed_us(),
@@ -164,7 +172,18 @@ impl<P: Ports> Account<P> {
             response_body: self.capture.take().filter(|_| whole),
             origin: self.answered,
             failed: mem::take(&mut self.failed),
-        }))
+        };
+        if let Some((gateway, recording)) = self.recording.take().map(|it| *it) {
+            self.ports.recorded(gateway, Recording { outcome: outcome.clone(), ..recording });
+        }
+        Some(closing.finish(outcome))
+    }
+
+    /// Notes what came of asking origins, where anything is recorded.
+    pub(crate) fn note(&mut self, origin: impl FnOnce() -> Origin) {
+        if let Some(recording) = &mut self.recording {
+            recording.1.origin = origin();
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::{cell::RefCell, pin::pin, rc::Rc};
 
-use acip_core::{Forward, OriginFailure, ResponseHead, Seal, outcome::End, verdict::RequestBody};
+use acip_core::{
+    Forward, OriginFailure, ResponseHead, Seal, outcome::End, trace::Origin, verdict::RequestBody,
+};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::{Extensions, Method, Response, StatusCode, Version};
@@ -53,6 +55,7 @@ pub(crate) async fn forward<P: Ports>(
     match answered {
         Err(failure) => {
             let now_ms = account.ports.now_ms();
+            account.note(|| Origin::Failed { failure, now_ms });
             reply(account, outgoing.fail(failure, now_ms), &client.method, client.version)
         }
         Ok(answered) => {
@@ -60,7 +63,9 @@ pub(crate) async fn forward<P: Ports>(
             let Answered { attempt, response, sent_ms } = answered;
             let (parts, body) = response.into_parts();
             let head = ResponseHead { status: parts.status, headers: parts.headers };
-            let seal = outgoing.seal(attempt, head, sent_ms, account.ports.now_ms());
+            let received_ms = account.ports.now_ms();
+            account.note(|| Origin::Answered { attempt, head: head.clone(), sent_ms, received_ms });
+            let seal = outgoing.seal(attempt, head, sent_ms, received_ms);
             if upgrade && seal.head.status == StatusCode::SWITCHING_PROTOCOLS {
                 tunnel(account, seal, client.extensions, parts.extensions)
             } else {

@@ -1,12 +1,13 @@
 //! What the driver needs from a platform. A port moves bytes and reads instruments; it takes no decision.
 
-use std::{future::Future, rc::Rc};
+use std::{future::Future, rc::Rc, sync::Arc};
 
 use acip_core::{
-    Epilogue, OriginFailure, Report, Status,
+    Epilogue, Gateway, OriginFailure, Report, Status,
     facts::{Entropy, Hints, Peer},
     origins::Board,
     store::{Batch, Cell},
+    trace::Recording,
     verdict::Attempt,
 };
 use bytes::Bytes;
@@ -90,6 +91,16 @@ pub trait Ports: Clone + 'static {
 
     /// Tells the observers (metrics, logs, spans) what happened.
     fn record(&self, epilogue: &Epilogue);
+
+    /// Whether requests are to be recorded.
+    fn records(&self) -> bool {
+        false
+    }
+
+    /// Takes the recording of a request that this gateway has decided about.
+    fn recorded(&self, gateway: Arc<Gateway>, recording: Recording) {
+        let _ = (gateway, recording);
+    }
 
     /// Gathers what a page of the gateway's own needs.
     fn status(&self, report: &Report) -> impl Future<Output = Status>;

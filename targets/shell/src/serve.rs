@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use acip_core::{
-    Exchange, Facts, Gateway, Refusal, RequestHead, Step, Verdict,
+    Exchange, Facts, Forward, Gateway, Outcome, Refusal, RequestHead, Step, Verdict,
     plugin::{Answers, Source},
     plugins::departure::duration_header,
     store::Cells,
+    trace::{Origin, Recording},
     verdict::{Refresh, Reply},
 };
 use bytes::Bytes;
@@ -37,6 +38,16 @@ pub async fn serve<P: Ports>(
     };
     let head =
         RequestHead { method: parts.method, uri: parts.uri, version: parts.version, headers: parts.headers };
+    if ports.records() {
+        let recording = Recording {
+            head: head.clone(),
+            facts: facts.clone(),
+            row: None,
+            origin: Origin::Silent,
+            outcome: Outcome::default(),
+        };
+        account.recording = Some(Box::new((Arc::clone(&gateway), recording)));
+    }
     let step = gateway.begin(head, facts);
     if step.takes_turn() {
         ports.take_turn();
@@ -104,6 +115,9 @@ async fn ask<P: Ports>(account: &mut Account<P>, exchange: Exchange) -> Option<V
         },
     };
     account.store_us = account.ports.mono_us().saturating_sub(asked_us);
+    if let Some(recording) = &mut account.recording {
+        recording.1.row = Some((source, cells.clone()));
+    }
     let Stage::Asking(exchange) = account.leave() else { return None };
     Some(exchange.decide(Answers { cells: Cells(&cells), source }))
 }

@@ -6,6 +6,7 @@
 pub mod case;
 pub mod check;
 pub mod expect;
+pub mod generate;
 pub mod inside;
 pub mod load;
 mod moment;

@@ -10,7 +10,8 @@
 //! one request at a time of all gateways: it claims the entry in the store first.
 
 use alloc::{boxed::Box, format, string::String, sync::Arc};
-use http::{HeaderValue, Method};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method};
 
 use crate::{
     config::Document,
@@ -36,6 +37,18 @@ mod store_policy;
 #[cfg(test)]
 mod tests;
 mod vary;
+
+/// A stored value in which the answer that fits one request fits another, for a trace that gives both other names. None
+/// where it holds no such answer.
+pub(crate) fn renamed(value: &Bytes, was: (&str, &HeaderMap), is: (&str, &HeaderMap)) -> Option<Bytes> {
+    let mut entry = entry::Entry::decode(value.clone())?;
+    for variant in &mut entry.variants {
+        if variant.selector.fits(was.0, was.1) {
+            variant.selector = variant.selector.renamed(is.0, is.1);
+        }
+    }
+    entry.encode()
+}
 
 /// The response cache.
 pub struct Cache {

@@ -36,6 +36,11 @@ impl Selector {
         Some(Self { names, digest })
     }
 
+    /// The selector of the same answer for an equal request whose key and fields are called otherwise.
+    pub(super) fn renamed(&self, key: &str, request: &HeaderMap) -> Self {
+        Self { names: self.names.clone(), digest: digest(key, &self.names, request) }
+    }
+
     /// Whether a request may use the answer.
     pub(super) fn fits(&self, key: &str, request: &HeaderMap) -> bool {
         self.digest == digest(key, &self.names, request)

@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod order;
+mod score;
 #[cfg(test)]
 mod tests;
 
@@ -133,6 +134,8 @@ impl Plugin for Router {
         }))
     }
 }
+
+pub(crate) use score::considered;
 
 /// What is assumed of an origin that has not answered yet: a second, which is slow.
 const UNKNOWN_US: u64 = 1_000_000;

@@ -3,6 +3,7 @@
 
 mod keys;
 mod load;
+mod recorded;
 mod redis_rest;
 mod store;
 
@@ -50,6 +51,10 @@ enum Command {
     /// Manage API keys in Redis
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Decide recorded requests again and compare (see `TRACE_RECORD`)
+    Replay(recorded::Replay),
+    /// Say why a recorded request was decided as it was
+    Explain(recorded::Explain),
     /// Work with tokens
     #[command(subcommand)]
     Token(TokenCommand),
@@ -96,6 +101,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Demo => demonstrate(&source),
         Command::Check => check(&source.read()?),
         Command::Keys(command) => keys::run(command, &source.read()?),
+        Command::Replay(replay) => recorded::replay(&replay),
+        Command::Explain(explain) => recorded::explain(&explain),
         Command::Token(TokenCommand::Hash) => hash_token(&source.read()?),
         Command::RedisRest(options) => redis_rest::run(*options),
     }

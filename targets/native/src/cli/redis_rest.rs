@@ -104,6 +104,7 @@ pub(super) fn run(options: RedisRest) -> Result<(), Failure> {
             Format::Json => LogFormat::Json,
             Format::Pretty => LogFormat::Pretty,
         }),
+        ..Log::default()
     });
     let server = Server {
         host: options.listen.ip(),
