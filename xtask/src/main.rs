@@ -3,6 +3,7 @@
 
 mod bench;
 mod lint;
+mod replay;
 mod run;
 mod setup;
 mod targets;
@@ -35,6 +36,15 @@ enum Task {
     /// The AWS Lambda function
     #[command(subcommand)]
     Lambda(targets::Act),
+    /// Decide generated requests natively and as wasm, and compare
+    Replay {
+        /// What the requests are made from
+        #[arg(long, default_value_t = replay::SEED)]
+        seed: u64,
+        /// How many
+        #[arg(long, default_value_t = replay::COUNT)]
+        count: u64,
+    },
     /// Measure speed against rivals on this machine
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -47,6 +57,7 @@ fn main() -> ExitCode {
         Task::Worker(act) => Target::Worker.act(&act),
         Task::Spin(act) => Target::Spin.act(&act),
         Task::Lambda(act) => Target::Lambda.act(&act),
+        Task::Replay { seed, count } => replay::run(seed, count),
         Task::Bench(bench) => bench::run(&bench),
     };
     match done {

@@ -1,10 +1,10 @@
 //! `cargo xtask test`: everything that is tested, in one run.
 
 use crate::{
+    replay,
     run::{Error, cargo, must, nextest},
     setup,
     targets::{PORTABLE, Target},
-    wasm,
 };
 
 /// Installs what is missing, builds the gateway and runs the tests; then the core's wasm, the REST transport, and the
@@ -15,7 +15,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     setup::node()?;
     gateway()?;
     if filter.is_none() {
-        wasm::check()?;
+        replay::run(replay::SEED, replay::COUNT)?;
     }
     let mut tests = nextest(&["--workspace"])?;
     tests.args(filter);

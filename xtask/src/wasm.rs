@@ -1,7 +1,10 @@
 //! Compilers for wasm, and the core as wasm: built for `wasm32-unknown-unknown`, it imports nothing. Where rustup cannot add a
 //! target, Debian's compiler and library sources make it.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     run::{Error, cargo, command, must, output, root, succeeds},
@@ -12,7 +15,7 @@ use crate::{
 pub(crate) fn check() -> Result<(), Error> {
     let compiler = compiler(UNKNOWN)?;
     let mut build =
-        cargo(&["build", "--locked", "--release", "--target", UNKNOWN, "--package", "acip-wasm"])?;
+        cargo(&["build", "--locked", "--release", "--target", UNKNOWN, "--package", "acip-wasm", "--lib"])?;
     // A folder of its own: another compiler must not overwrite what ours has built.
     build.args(["--target-dir", "target/wasm"]).env("CARGO_PROFILE_RELEASE_LTO", "off");
     if let Some(compiler) = &compiler {
@@ -20,7 +23,7 @@ pub(crate) fn check() -> Result<(), Error> {
         build.env("PATH", with_linkers()?);
     }
     must(build)?;
-    let file = root()?.join("target/wasm").join(UNKNOWN).join("release/acip_wasm.wasm");
+    let file = module()?;
     let module = fs::read(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     match imports(&module) {
         Some(0) => {
@@ -30,6 +33,11 @@ pub(crate) fn check() -> Result<(), Error> {
         Some(count) => Err(format!("the core's wasm imports {count} functions; it must not reach outside")),
         None => Err(format!("{} is no wasm module", file.display())),
     }
+}
+
+/// Where the module is once it is built.
+pub(crate) fn module() -> Result<PathBuf, Error> {
+    Ok(root()?.join("target/wasm").join(UNKNOWN).join("release/acip_wasm.wasm"))
 }
 
 /// The compiler that knows the target: rustup's (none), or Debian's, which is given the target's library if it lacks it.

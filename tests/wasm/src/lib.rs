@@ -1,5 +1,8 @@
-//! Drives the core through every step of a request, so that nothing of it is dropped by the linker. `cargo xtask test`
-//! builds this for `wasm32-unknown-unknown` and checks that the module imports nothing.
+//! The core as wasm. [`decide`] drives it through every step of a request, so that nothing of it is dropped by the linker:
+//! `cargo xtask test` builds this for `wasm32-unknown-unknown` and checks that the module imports nothing. [`replay`]
+//! decides recorded requests, of which `replay.mjs` feeds it the lines, and `src/bin/replay.rs` does so under WASI.
+
+pub mod replay;
 
 use std::{net::Ipv4Addr, sync::Arc};
 

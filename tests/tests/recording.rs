@@ -1,0 +1,122 @@
+//! `TRACE_RECORD`, `acip-gateway replay` and `acip-gateway explain`, on the built binary.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use acip_tests::{ADMIN, Cli, Feature, Gateway, KEY, OTHER_KEY, Origin, supported};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const SECRETS: [&str; 4] = [KEY, OTHER_KEY, ADMIN, "sign-secret-0123456789"];
+
+#[tokio::test]
+async fn what_a_server_decided_is_decided_again_and_explained() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("trace.jsonl");
+    let path = path.to_str().expect("text");
+    let origin = Origin::start();
+    let environment = [
+        ("TRACE_RECORD", path),
+        ("SIGNING_SECRET", SECRETS[3]),
+        ("RATE_LIMIT_MAX_REQUESTS", "2"),
+        ("RATE_LIMIT_ALGORITHM", "fixed-window"),
+        ("RATE_LIMIT_WINDOW_MS", "3600000"),
+    ];
+    let mut gateway = Gateway::start(&[&origin.url()], &environment);
+    let http = gateway.http();
+    let job = http.post("/api/v1/jobs", &json!({ "type": "llm", "params": {} })).key(KEY).send().await;
+    assert!(job.status.is_success(), "{}", job.text());
+    let job = job.json()["job_id"].as_str().expect("an id").to_owned();
+    assert_eq!(http.get(&format!("/api/v1/jobs/{job}")).key(OTHER_KEY).send().await.status, 404);
+    assert_eq!(http.get("/api/v1/models").send().await.status, 401);
+    http.get("/_test/echo?token=secret-in-a-query").key(KEY).send().await;
+    assert_eq!(http.get("/api/v1/queue/stats").key(KEY).send().await.status, 429);
+    assert_eq!(http.get("/gateway/config").bearer(ADMIN).send().await.status, 200);
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait(), Some(0));
+
+    let text = fs::read_to_string(path).expect("a file");
+    assert_eq!(fs::metadata(path).expect("a file").permissions().mode() & 0o777, 0o600, "others can read it");
+    for secret in SECRETS.iter().chain(&["secret-in-a-query"]) {
+        assert!(!text.contains(secret), "`{secret}` was recorded");
+    }
+    let replayed = Cli::new(&["replay", path]).run();
+    assert_eq!(replayed.code, Some(0), "{replayed:?}");
+    let requests = text.lines().filter(|line| line.starts_with("{\"under\"")).count();
+    assert!(replayed.stdout.starts_with(&format!("requests {requests}\ndigest ")), "{}", replayed.stdout);
+    assert_eq!(Cli::new(&["replay", path]).run().stdout, replayed.stdout);
+
+    let line_of = |what: &str| {
+        let place = text.lines().position(|line| line.contains(what));
+        (place.unwrap_or_else(|| panic!("no line with {what}")) + 1).to_string()
+    };
+    let why = |what: &str| {
+        let explained = Cli::new(&["explain", path, "--json", "--line", &line_of(what)]).run();
+        assert_eq!(explained.code, Some(0), "{explained:?}");
+        serde_json::from_str::<Value>(&explained.stdout).expect("JSON")
+    };
+    let submitted = why("\"target\":\"/api/v1/jobs\"");
+    assert_eq!(submitted["credential"], json!({ "id": "test", "tenant": "test", "kind": "api-key" }));
+    assert_eq!(submitted["route"]["pattern"], "/api/v1/jobs");
+    assert_eq!(submitted["limits"][0]["limit"], 2);
+    assert_eq!(submitted["limits"][0]["remaining"], 1);
+    assert_eq!(submitted["verdict"]["kind"], "forward");
+    assert_eq!(submitted["origins"][0]["place"], 0);
+    let foreign = why(&format!("\"target\":\"/api/v1/jobs/{job}\""));
+    assert_eq!(foreign["verdict"]["refused"], "foreign_job");
+    assert_eq!(foreign["verdict"]["status"], 404);
+    let limited = why("/api/v1/queue/stats");
+    assert_eq!(limited["verdict"]["refused"], "rate_limit");
+    assert_eq!(limited["limits"][0]["admitted"], false);
+
+    let line = line_of("/api/v1/queue/stats");
+    let text = Cli::new(&["explain", path, "--line", &line]).run().stdout;
+    for part in
+        ["request     GET /api/v1/queue/stats", "credential  api-key test", "refuses: 0 of 2", "rate_limit"]
+    {
+        assert!(text.contains(part), "no `{part}` in:\n{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_replayed_is_said() {
+    let document = r#"{"version":"v","document":{}}"#;
+    let cases: [(&[&str], &str, i32, &str); 4] = [
+        (&["replay", "trace.jsonl"], "no recording", 1, "line 1: the line is no recording"),
+        (&["replay", "other.jsonl"], document, 1, "cannot read `other.jsonl`"),
+        (&["explain", "trace.jsonl"], document, 2, "holds no request"),
+        (&["explain", "trace.jsonl", "--line", "9"], document, 2, "line 9 holds no request"),
+    ];
+    for (arguments, text, code, expected) in cases {
+        let ended = Cli::new(arguments).file("trace.jsonl", text).run();
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains(expected), "{arguments:?}: {}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn recording_ends_at_its_size_and_the_gateway_goes_on() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("trace.jsonl");
+    let environment = [
+        ("TRACE_RECORD", path.to_str().expect("text")),
+        ("TRACE_MAX_BYTES", "8192"),
+        ("RATE_LIMIT_ENABLED", "no"),
+    ];
+    let origin = Origin::start();
+    let mut gateway = Gateway::start(&[&origin.url()], &environment);
+    for _ in 0..30 {
+        assert_eq!(gateway.http().get("/health").send().await.status, 200);
+    }
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait(), Some(0));
+    let length = fs::metadata(&path).expect("a file").len();
+    assert!((1000..=8192).contains(&length), "{length} bytes");
+    assert!(gateway.log().contains("TRACE_MAX_BYTES"), "{}", gateway.log());
+    assert_eq!(Cli::new(&["replay", path.to_str().expect("text")]).run().code, Some(0));
+}
