@@ -2,6 +2,7 @@
 //! so that a fresh Debian or Ubuntu machine with Rust needs nothing by hand.
 
 mod bench;
+mod conform;
 mod lint;
 mod replay;
 mod run;
@@ -36,6 +37,12 @@ enum Task {
     /// The AWS Lambda function
     #[command(subcommand)]
     Lambda(targets::Act),
+    /// Run the corpus against every target, and print a matrix
+    Conform {
+        /// Only this one
+        #[arg(long)]
+        target: Option<conform::Which>,
+    },
     /// Decide generated requests natively and as wasm, and compare
     Replay {
         /// What the requests are made from
@@ -57,6 +64,7 @@ fn main() -> ExitCode {
         Task::Worker(act) => Target::Worker.act(&act),
         Task::Spin(act) => Target::Spin.act(&act),
         Task::Lambda(act) => Target::Lambda.act(&act),
+        Task::Conform { target } => conform::run(target),
         Task::Replay { seed, count } => replay::run(seed, count),
         Task::Bench(bench) => bench::run(&bench),
     };

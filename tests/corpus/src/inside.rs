@@ -209,6 +209,7 @@ impl Running {
         let refreshes = epilogues.len().saturating_sub(1);
         let document = self.gateway.document();
         let mut told = Told {
+            commands: u64::try_from(asks + written.len()).unwrap_or(u64::MAX),
             // A refresh behind the client's back asks for its claim alone.
             asks: u32::try_from(asks).unwrap_or(u32::MAX),
             timeout_ms,

@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use crate::{case::Case, template::Values};
+use crate::{
+    case::{Case, Need},
+    template::Values,
+};
 
 /// Reads every case below a folder, in the order of their names.
 ///
@@ -130,6 +133,9 @@ fn typed(
     }
     let mut case: Case = serde_json::from_value(filled).map_err(|error| failed(error.to_string()))?;
     name.clone_into(&mut case.name);
+    if values.moments && !case.needs.contains(&Need::Clock) {
+        case.needs.push(Need::Clock);
+    }
     if case.step.is_empty() {
         return Err(failed("has no `[[step]]`".to_owned()));
     }

@@ -80,6 +80,8 @@ pub struct Inside {
     pub asks: u32,
     /// Ms the first origin's head is waited for.
     pub timeout_ms: Option<u64>,
+    /// Commands to the store in all.
+    pub commands: u64,
     /// What happened.
     pub events: Vec<String>,
     /// What the store was told afterwards.

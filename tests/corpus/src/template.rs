@@ -17,12 +17,14 @@ pub struct Values {
     values: BTreeMap<String, Value>,
     used: BTreeSet<String>,
     depth: usize,
+    /// Whether a moment of the case's clock was asked for.
+    pub moments: bool,
 }
 
 impl Values {
     /// Values by name.
     pub fn new(values: BTreeMap<String, Value>) -> Self {
-        Self { values, used: BTreeSet::new(), depth: 0 }
+        Self { values, used: BTreeSet::new(), depth: 0, moments: false }
     }
 
     /// A name that no placeholder has.
@@ -85,6 +87,7 @@ impl Values {
                 format!("`${{{what}}}` stands for nothing: name it in the variant or in `defaults`")
             });
         };
+        self.moments |= ["ms", "unix", "date", "iso"].contains(&word);
         worked_out(word, rest)
             .ok_or_else(|| format!("`${{{what}}}` cannot be worked out: see the README for the words"))
     }

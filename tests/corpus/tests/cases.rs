@@ -4,9 +4,12 @@ use acip_core::store::Memory;
 use acip_corpus::{
     folder,
     inside::InProcess,
+    live::Live,
     load::load,
+    redis::RedisStore,
     run::{Target as _, run_all},
 };
+use acip_tests::Redis;
 
 /// `ACIP_CASE=cache/` runs only cases whose name holds that.
 #[test]
@@ -14,6 +17,30 @@ fn every_case_holds_with_the_embedded_store() {
     let cases = load(&folder()).unwrap_or_else(|errors| panic!("{}", errors.join("\n")));
     let filter = std::env::var("ACIP_CASE").unwrap_or_default();
     let mut target = InProcess::new(Memory::default());
+    let tally = run_all(&mut target, &cases, &filter);
+    println!("{}: {tally}", target.name());
+    assert!(tally.failed.is_empty(), "{}: {tally}", target.name());
+}
+
+/// The script and its meaning in Rust lead to the same answers.
+#[test]
+fn every_case_holds_with_the_script_on_redis() {
+    let cases = load(&folder()).unwrap_or_else(|errors| panic!("{}", errors.join("\n")));
+    let filter = std::env::var("ACIP_CASE").unwrap_or_default();
+    let redis = Redis::start();
+    let store = RedisStore::connect(redis.port()).unwrap_or_else(|error| panic!("{error}"));
+    let mut target = InProcess::new(store);
+    let tally = run_all(&mut target, &cases, &filter);
+    println!("{}: {tally}", target.name());
+    assert!(tally.failed.is_empty(), "{}: {tally}", target.name());
+}
+
+/// What can be seen from outside, on the build that `ACIP_TARGET` and `ACIP_TRANSPORT` name.
+#[test]
+fn every_case_that_can_be_seen_from_outside_holds_live() {
+    let cases = load(&folder()).unwrap_or_else(|errors| panic!("{}", errors.join("\n")));
+    let filter = std::env::var("ACIP_CASE").unwrap_or_default();
+    let mut target = Live::start().unwrap_or_else(|error| panic!("{error}"));
     let tally = run_all(&mut target, &cases, &filter);
     println!("{}: {tally}", target.name());
     assert!(tally.failed.is_empty(), "{}: {tally}", target.name());

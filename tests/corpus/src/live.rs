@@ -1,0 +1,195 @@
+//! A built gateway over HTTP: its process, a real Redis, and origins that answer what the case says. Time and chance are
+//! its own, so a case that needs others is left out, with the reason.
+//!
+//! After each step the runner waits until Redis has seen as many commands as the core and the driver send for it in this
+//! process: what a step leaves behind is there when the next one begins.
+
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use acip_core::store::{Batch, Cell, Memory, Op};
+use acip_tests::{Gateway, Redis, Target as Build, Transport};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::{
+    case::{Case, Need, Says, Step, StoreIs},
+    inside::{InProcess, Store as _, contents, document},
+    redis::RedisStore,
+    run::{Seen, Target},
+};
+use scripted::Origins;
+
+mod scripted;
+mod wire;
+
+/// The target that `ACIP_TARGET` and `ACIP_TRANSPORT` name.
+pub struct Live {
+    /// Says how many commands a step costs.
+    model: InProcess,
+    store: RedisStore,
+    redis: Redis,
+    /// Runs on from case to case while they share a configuration.
+    running: Option<Running>,
+    /// Scripts that Redis had run when the last step began.
+    seen_scripts: u64,
+}
+
+struct Running {
+    /// Dropped first: it must not complain that its origins are gone.
+    gateway: Gateway,
+    origins: Origins,
+    configuration: String,
+}
+
+impl Live {
+    /// Starts a Redis; gateways start with their cases.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn start() -> Result<Self, String> {
+        let redis = Redis::start();
+        let store = RedisStore::connect(redis.port())?;
+        Ok(Self { model: InProcess::new(Memory::default()), store, redis, running: None, seen_scripts: 0 })
+    }
+
+    fn open(&self, case: &Case, configuration: String) -> Result<Running, String> {
+        let mut document = document(case);
+        let names = names(&document);
+        let origins = Origins::start(&names)?;
+        let urls: Vec<String> = names.iter().map(|name| origins.url(name)).collect();
+        set_origins(&mut document, &urls);
+        let text = if Build::current() == Build::Native {
+            toml::to_string(&document).map_err(|error| error.to_string())?
+        } else {
+            document.to_string()
+        };
+        let url = self.redis.url();
+        let mut variables: BTreeMap<&str, &str> = [
+            ("REDIS_URL", url.as_str()),
+            // The document's own; an empty variable is none.
+            ("AUTH_API_KEYS", ""),
+            ("ADMIN_TOKEN", ""),
+            ("REDIS_TIMEOUT", "5000"),
+            ("ROUTER_HEALTH_CHECK_INTERVAL", "3600000"),
+        ]
+        .into();
+        variables.extend(case.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let variables: Vec<(&str, &str)> = variables.into_iter().collect();
+        let gateway = Gateway::with_file(&[], &variables, Some(&text));
+        Ok(Running { gateway, origins, configuration })
+    }
+
+    /// Waits until Redis has run so many scripts more.
+    fn settle(&mut self, commands: u64) -> Result<(), String> {
+        let end = Instant::now() + SETTLES;
+        let wanted = self.seen_scripts + commands;
+        loop {
+            let run = self.store.scripts_run()?;
+            if run >= wanted || Instant::now() > end {
+                self.seen_scripts = run;
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Target for Live {
+    fn name(&self) -> String {
+        let transport = if Transport::current() == Transport::Rest { "rest" } else { "tcp" };
+        format!("{}, Redis over {transport}", Build::current().name())
+    }
+
+    fn lacks(&self, case: &Case) -> Option<String> {
+        let inferred = case.step.iter().find_map(lacks);
+        let need = case.needs.iter().min().copied().or(inferred);
+        need.map(|need| need.reason().to_owned())
+    }
+
+    fn start(&mut self, case: &Case) -> Result<(), String> {
+        self.model.start(case)?;
+        let configuration = format!("{} {:?}", document(case), case.variables);
+        if self.running.as_ref().is_none_or(|running| running.configuration != configuration) {
+            self.running = None;
+            self.running = Some(self.open(case, configuration)?);
+        }
+        self.store.clear()?;
+        let batch = Batch { now_ms: wire::now_ms(), ops: contents(case) };
+        self.store.apply(&batch)?;
+        self.seen_scripts = self.store.scripts_run()?;
+        Ok(())
+    }
+
+    fn send(&mut self, step: &Step) -> Result<Seen, String> {
+        let model = self.model.send(step)?;
+        let running = self.running.as_ref().ok_or("was not started")?;
+        running.origins.script(&step.origin);
+        let mut seen = wire::send(running.gateway.port(), step)?;
+        seen.asked = running.origins.asked();
+        let commands = model.inside.map_or(0, |inside| inside.commands);
+        self.settle(commands)?;
+        Ok(seen)
+    }
+
+    fn read(&mut self, key: &str) -> Result<Option<Bytes>, String> {
+        let batch = Batch { now_ms: wire::now_ms(), ops: vec![Op::Get { key: key.to_owned() }] };
+        let cells = self.store.apply(&batch)?;
+        self.seen_scripts = self.store.scripts_run()?;
+        Ok(match cells.into_iter().next() {
+            Some(Cell::Bytes(bytes)) => Some(bytes),
+            _ => None,
+        })
+    }
+
+    fn stop(&mut self) {
+        self.model.stop();
+    }
+}
+
+/// What a step needs that a process of its own cannot be given.
+fn lacks(step: &Step) -> Option<Need> {
+    let expect = &step.expect;
+    let counted = expect.headers.keys().any(|name| COUNTED.contains(&name.as_str()));
+    // A window's border may come between two steps.
+    let limited = expect.error.as_deref() == Some("RATE_LIMIT_EXCEEDED") || expect.status == Some(429);
+    let slow = step.origin.iter().any(|says| says.delay.is_some());
+    let fails = |says: &Says| says.breaks || says.fails.is_some();
+    let needs = [
+        (step.at.is_some_and(|at| at.0 != 0) || counted || limited || slow, Need::Clock),
+        (step.turn.is_some() || step.draw != 0 || expect.origins.is_some(), Need::Chance),
+        (step.client.is_some() || step.region.is_some() || step.vouched.is_some() || step.tls, Need::Place),
+        (step.store != StoreIs::Up, Need::Failure),
+        (step.origins.is_some() || step.origin.iter().any(fails), Need::Origins),
+        (step.draining || !step.can_upgrade || step.leaves || expect.behind, Need::Inside),
+    ];
+    needs.into_iter().find(|(needed, _)| *needed).map(|(_, need)| need)
+}
+
+fn names(document: &Value) -> Vec<String> {
+    let origins = document["origins"].as_array().cloned().unwrap_or_default();
+    origins
+        .iter()
+        .enumerate()
+        .map(|(place, origin)| origin["name"].as_str().map_or(format!("origin-{place}"), str::to_owned))
+        .collect()
+}
+
+/// Puts the addresses of the scripted origins in, each with the path prefix that the case gave it.
+fn set_origins(document: &mut Value, urls: &[String]) {
+    let Some(origins) = document["origins"].as_array_mut() else { return };
+    for (origin, url) in origins.iter_mut().zip(urls) {
+        let was = origin["url"].as_str().unwrap_or_default();
+        let rest = was.split_once("://").map_or("", |(_, rest)| rest);
+        let prefix = rest.split_once('/').map_or(String::new(), |(_, path)| format!("/{path}"));
+        origin["url"] = json!(format!("{url}{prefix}"));
+    }
+}
+
+const COUNTED: [&str; 6] =
+    ["retry-after", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "age", "x-ratelimit-limit"];
+/// Longer than any epilogue takes; a target that sends fewer commands waits so long.
+const SETTLES: Duration = Duration::from_millis(500);
