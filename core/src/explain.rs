@@ -261,7 +261,9 @@ fn asked(op: &Op) -> String {
         Op::SpendRecord { prefix, .. } => ("limits of the credential", prefix),
         Op::Get { key } => ("value", key),
         Op::Workers { index, .. } => ("worker list", index),
+        Op::Hash { key, .. } => ("hash", key),
         Op::Refund { key, .. }
+        | Op::Tally { key, .. }
         | Op::Set { key, .. }
         | Op::SetHash { key, .. }
         | Op::Delete { key }

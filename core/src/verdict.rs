@@ -88,6 +88,11 @@ impl Refresh {
         &self.claim
     }
 
+    /// What it would send.
+    pub(crate) fn forward(&self) -> &Forward {
+        &self.forward
+    }
+
     /// The request, if the store's answer says that nobody else makes it.
     pub fn granted(self, cells: Cells<'_>) -> Option<Box<Forward>> {
         cells.bytes(self.held).is_none().then_some(self.forward)

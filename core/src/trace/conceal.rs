@@ -136,6 +136,14 @@ impl Pseudonyms {
         self.members(&mut json).then(|| json.to_string().into())
     }
 
+    /// A stored answer.
+    fn answer(&self, headers: &mut HeaderMap, body: &mut Bytes) {
+        self.headers(headers);
+        if let Some(hidden) = self.body(body) {
+            *body = hidden;
+        }
+    }
+
     fn members(&self, value: &mut Value) -> bool {
         match value {
             Value::Array(items) => {
@@ -232,11 +240,17 @@ impl Concealed {
                 Step::Settled(_) => Vec::new(),
             };
             let mut cell = 0_usize;
-            for (was, is) in asked.iter().zip(&again) {
+            for (place, was) in asked.iter().enumerate() {
+                // What the double would not even ask for is never looked at: its own name does.
+                let is = again.get(place).unwrap_or(was);
                 if let (Op::Get { key: was }, Op::Get { key: is }) = (was, is)
                     && let Some(Cell::Bytes(bytes)) = cells.get_mut(cell)
-                    && let Some(renamed) =
-                        cache::renamed(bytes, (was, &headers), (is, &recording.head.headers))
+                    && let Some(renamed) = cache::renamed(
+                        bytes,
+                        (was, &headers),
+                        (is, &recording.head.headers),
+                        |headers, body| names.answer(headers, body),
+                    )
                 {
                     *bytes = renamed;
                 }

@@ -88,6 +88,8 @@ struct FactsLine {
     turn: u64,
     can_upgrade: bool,
     draining: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fleet: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -231,6 +233,7 @@ fn facts_line(facts: &Facts) -> FactsLine {
         turn: facts.turn,
         can_upgrade: facts.can_upgrade,
         draining: facts.draining,
+        fleet: facts.fleet.map(ToOwned::to_owned),
     }
 }
 
@@ -246,8 +249,12 @@ fn facts_of(line: FactsLine) -> Facts {
         turn: line.turn,
         can_upgrade: line.can_upgrade,
         draining: line.draining,
+        fleet: FLEETS.into_iter().find(|target| line.fleet.as_deref() == Some(target)),
     }
 }
+
+/// Targets whose instances are a fleet.
+const FLEETS: [&str; 3] = ["cloudflare", "spin", "lambda"];
 
 fn cell_line(cell: &Cell) -> CellLine {
     match cell {

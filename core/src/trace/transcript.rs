@@ -36,7 +36,8 @@ pub(super) fn of(gateway: &Arc<Gateway>, recording: Recording) -> (String, Epilo
         Verdict::Serve(serve) => {
             answer(&mut text, "serve", &serve.reply.answer);
             if let Some(refresh) = serve.refresh {
-                forward(&mut text, "refresh", &refresh);
+                batch(&mut text, "claim", refresh.claim());
+                forward(&mut text, "refresh", refresh.forward());
             }
             serve.reply.closing
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use acip_core::{
-    Exchange, Facts, Forward, Gateway, Outcome, Refusal, RequestHead, Step, Verdict,
+    Exchange, Facts, Gateway, Outcome, Refusal, RequestHead, Step, Verdict,
     plugin::{Answers, Source},
     plugins::departure::duration_header,
     store::Cells,

@@ -38,14 +38,20 @@ mod store_policy;
 mod tests;
 mod vary;
 
-/// A stored value in which the answer that fits one request fits another, for a trace that gives both other names. None
-/// where it holds no such answer.
-pub(crate) fn renamed(value: &Bytes, was: (&str, &HeaderMap), is: (&str, &HeaderMap)) -> Option<Bytes> {
+/// A stored value in which the answer that fits one request fits another, for a trace that gives both other names, and in which
+/// `hide` has seen every answer. None where it holds none.
+pub(crate) fn renamed(
+    value: &Bytes,
+    was: (&str, &HeaderMap),
+    is: (&str, &HeaderMap),
+    hide: impl Fn(&mut HeaderMap, &mut Bytes),
+) -> Option<Bytes> {
     let mut entry = entry::Entry::decode(value.clone())?;
     for variant in &mut entry.variants {
         if variant.selector.fits(was.0, was.1) {
             variant.selector = variant.selector.renamed(is.0, is.1);
         }
+        hide(&mut variant.headers, &mut variant.body);
     }
     entry.encode()
 }
