@@ -1,0 +1,121 @@
+//! The store through the platform's own Redis client, which runs one command per call and flattens nested replies.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use acip_core::{
+    config::{Secret, StoreSettings},
+    store::{Batch, Cell as StoreCell, Reply, StoreError},
+};
+use acip_shell::store::{Caller, Form, within};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
+
+use crate::ports::wait;
+
+/// One server.
+pub(crate) struct Server {
+    address: Secret,
+    timeout_ms: u64,
+    caller: Caller,
+    /// Kept between requests of this instance, until it fails.
+    connection: RefCell<Option<Rc<Connection>>>,
+    /// Commands since they were last counted.
+    pub(crate) sent: Cell<u64>,
+}
+
+impl Server {
+    /// From `redis://` or `rediss://`; the settings' own password and database count where the URL has none.
+    ///
+    /// # Errors
+    /// What is wrong with the URL; never the URL itself.
+    pub(crate) fn parse(url: &str, settings: &StoreSettings) -> Result<Self, String> {
+        let Some((scheme @ ("redis" | "rediss"), rest)) = url.split_once("://") else {
+            let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+            return Err(format!(
+                "no store client for `{scheme}://`; use `redis://`, `rediss://` or `https://`"
+            ));
+        };
+        let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
+        let (authority, path) = place.split_once('/').unwrap_or((place, ""));
+        let (mut user, host) = match authority.rsplit_once('@') {
+            Some((user, host)) => (user.to_owned(), host),
+            None => (String::new(), authority),
+        };
+        if let Some(password) = settings.password.as_ref().filter(|_| !user.contains(':')) {
+            let password = utf8_percent_encode(password.expose_secret(), NON_ALPHANUMERIC);
+            user = format!("{user}:{password}");
+        }
+        let db = if path.is_empty() { settings.db.to_string() } else { path.to_owned() };
+        let at = if user.is_empty() { "" } else { "@" };
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        Ok(Self {
+            address: Secret::new(format!("{scheme}://{user}{at}{host}/{db}{query}")),
+            timeout_ms: settings.timeout_ms.max(1),
+            caller: Caller::new(),
+            connection: RefCell::default(),
+            sent: Cell::new(0),
+        })
+    }
+
+    /// Asks a batch.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub(crate) async fn ask(&self, batch: &Batch) -> Result<Vec<StoreCell>, StoreError> {
+        let asked = self.caller.ask(batch, async |script, form| {
+            self.sent.set(self.sent.get().saturating_add(1));
+            self.execute(script.words(batch, form == Form::Whole)).await
+        });
+        within(wait(self.timeout_ms), asked).await.inspect_err(|_| drop(self.connection.take()))
+    }
+
+    async fn execute(&self, words: Vec<Vec<u8>>) -> Result<Reply, StoreError> {
+        let mut words = words.into_iter();
+        let command = String::from_utf8(words.next().unwrap_or_default()).unwrap_or_default();
+        let connection = self.connect().await?;
+        let results = connection.execute(command, words.map(RedisParameter::Binary)).await.map_err(failed)?;
+        Ok(Reply::Array(results.into_iter().map(reply).collect()))
+    }
+
+    async fn connect(&self) -> Result<Rc<Connection>, StoreError> {
+        if let Some(connection) = &*self.connection.borrow() {
+            return Ok(Rc::clone(connection));
+        }
+        let opened = Connection::open(self.address.expose_secret()).await.map_err(failed)?;
+        let opened = Rc::new(opened);
+        self.connection.replace(Some(Rc::clone(&opened)));
+        Ok(opened)
+    }
+}
+
+fn reply(result: RedisResult) -> Reply {
+    match result {
+        RedisResult::Nil => Reply::Nil,
+        RedisResult::Status(line) => Reply::Status(line.into()),
+        RedisResult::Int64(number) => Reply::Int(number),
+        RedisResult::Binary(bytes) => Reply::Bulk(bytes.into()),
+    }
+}
+
+/// The platform tells what the server says and what became of the connection in the same way.
+fn failed(error: Error) -> StoreError {
+    match error {
+        Error::InvalidAddress => StoreError::Down(
+            "the platform does not take the address; it may have to be added to `allowed_outbound_hosts`"
+                .into(),
+        ),
+        Error::TooManyConnections => StoreError::Down("the platform allows no further connection".into()),
+        Error::TypeError => StoreError::Down("the platform cannot pass the answer on".into()),
+        Error::Other(message) if SERVER_WORDS.iter().any(|word| message.contains(word)) => {
+            StoreError::from_server(message.as_bytes())
+        }
+        Error::Other(message) => StoreError::Down(message),
+    }
+}
+
+/// In what the platform passes on of a server's refusal of a command.
+const SERVER_WORDS: [&str; 5] =
+    ["NOSCRIPT", "NoScriptError", "NOPERM", "unknown command", "signalled by the server"];
