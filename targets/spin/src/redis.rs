@@ -109,13 +109,19 @@ fn failed(error: Error) -> StoreError {
         ),
         Error::TooManyConnections => StoreError::Down("the platform allows no further connection".into()),
         Error::TypeError => StoreError::Down("the platform cannot pass the answer on".into()),
-        Error::Other(message) if SERVER_WORDS.iter().any(|word| message.contains(word)) => {
-            StoreError::from_server(message.as_bytes())
-        }
-        Error::Other(message) => StoreError::Down(message),
+        Error::Other(message) => match SERVER_WORDS.iter().find(|(words, _)| message.contains(words)) {
+            Some((_, class)) => StoreError::from_server(format!("{class} {message}").as_bytes()),
+            None => StoreError::Down(message),
+        },
     }
 }
 
-/// In what the platform passes on of a server's refusal of a command.
-const SERVER_WORDS: [&str; 5] =
-    ["NOSCRIPT", "NoScriptError", "NOPERM", "unknown command", "signalled by the server"];
+/// How the platform's client spells what a server refuses a command with, and the server's own word for it. A client of another
+/// version spells it otherwise: the parts that stay.
+const SERVER_WORDS: [(&str, &str); 5] = [
+    ("NoScript", "NOSCRIPT"),
+    ("NOSCRIPT", "NOSCRIPT"),
+    ("NOPERM", "NOPERM"),
+    ("unknown command", "ERR"),
+    ("signalled by the server", "ERR"),
+];

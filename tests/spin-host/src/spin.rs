@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use redis::{Value, aio::MultiplexedConnection};
+use redis::{RedisError, Value, aio::MultiplexedConnection};
 use wasmtime::component::{Accessor, HasData, Linker, Resource};
 
 use self::spin::{
@@ -68,7 +68,7 @@ impl redis_wit::HostConnectionWithStore<State> for OfSpin {
             return Err(Error::InvalidAddress);
         }
         let client = redis::Client::open(address.as_str()).map_err(|_| Error::InvalidAddress)?;
-        let connection = client.get_multiplexed_async_connection().await.map_err(other)?;
+        let connection = client.get_multiplexed_async_connection().await.map_err(|error| failed(&error))?;
         accessor.with(|mut access| {
             access.get().table.push(Connection(connection)).map_err(|_| Error::TooManyConnections)
         })
@@ -90,7 +90,7 @@ impl redis_wit::HostConnectionWithStore<State> for OfSpin {
                 RedisParameter::Binary(bytes) => command.arg(bytes),
             };
         }
-        let value: Value = command.query_async(&mut connection).await.map_err(other)?;
+        let value: Value = command.query_async(&mut connection).await.map_err(|error| failed(&error))?;
         let mut results = Vec::new();
         flatten(value, &mut results)?;
         Ok(results)
@@ -99,6 +99,17 @@ impl redis_wit::HostConnectionWithStore<State> for OfSpin {
 
 fn other(error: impl std::fmt::Display) -> Error {
     Error::Other(error.to_string())
+}
+
+/// A failure in the words of the client that Spin 4 has.
+fn failed(error: &RedisError) -> Error {
+    let detail = error.detail().unwrap_or_default();
+    match error.code() {
+        Some("NOSCRIPT") => other(format!("An error was signalled by the server - NoScriptError: {detail}")),
+        Some("ERR") => other(format!("An error was signalled by the server - ResponseError: {detail}")),
+        Some(code) => other(format!("{code}: {detail}")),
+        None => other(error),
+    }
 }
 
 fn flatten(value: Value, results: &mut Vec<RedisResult>) -> Result<(), Error> {
