@@ -34,6 +34,10 @@ pub enum Feature {
     SilentLeave,
     /// The gateway keeps the connections to origins, and sees one that the origin closed before it sends on it.
     OwnConnections,
+    /// The `Connection` field is seen, so that the fields it names end here (RFC 9110 §7.6.1).
+    ConnectionField,
+    /// A process lives long enough to be asked what it has counted, so that an answer costs no command for its counters.
+    OwnCounters,
     /// Redis is reached by its own protocol.
     Resp,
 }
@@ -55,6 +59,8 @@ impl Feature {
         Self::BrokenChunks,
         Self::SilentLeave,
         Self::OwnConnections,
+        Self::ConnectionField,
+        Self::OwnCounters,
         Self::Resp,
     ];
 
@@ -78,11 +84,15 @@ impl Feature {
             (Self::RepeatedFields, Worker) => Some("the platform joins the lines of a field"),
             (Self::BrokenChunks, Worker) => Some("workerd ends every chunked body as if it were whole"),
             (Self::SilentLeave, Worker) => Some("workerd notices it when it writes"),
-            (Self::OwnConnections, Worker) => Some("the platform keeps the connections to origins"),
-            (
-                Self::RepeatedFields | Self::BrokenChunks | Self::SilentLeave | Self::OwnConnections,
-                Spin | Lambda,
-            ) => None,
+            (Self::SilentLeave, Spin) => {
+                Some("a silent stream is looked after twice a second; before the head nothing tells")
+            }
+            (Self::OwnConnections, Worker | Spin) => Some("the platform keeps the connections to origins"),
+            (Self::RepeatedFields | Self::BrokenChunks, Spin | Lambda) => None,
+            (Self::SilentLeave | Self::OwnConnections, Lambda) => None,
+            (Self::ConnectionField, Spin) => Some("the platform keeps the field for itself"),
+            (Self::OwnCounters, Spin) => Some("they are added in the store, after the answer"),
+            (Self::ConnectionField | Self::OwnCounters, Worker | Lambda) => None,
             (Self::PeerAddress, _) => Some("the platform says who the client is"),
         }
     }

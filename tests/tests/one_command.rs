@@ -34,12 +34,17 @@ impl Counted {
         counted
     }
 
+    /// Commands so far, but for those by which a platform's client introduces itself on a new connection.
+    fn total(&self) -> u64 {
+        self.proxy.total() - self.proxy.counts().get("CLIENT").copied().unwrap_or_default()
+    }
+
     /// The count once nothing has come for a while: the epilogue of an answer has no other end to wait for.
     async fn at_rest(&self) -> u64 {
-        let (mut last, mut same) = (self.proxy.total(), 0);
+        let (mut last, mut same) = (self.total(), 0);
         while same < 5 {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            let now = self.proxy.total();
+            let now = self.total();
             same = if now == last { same + 1 } else { 0 };
             last = now;
         }
@@ -61,7 +66,7 @@ impl Counted {
         self.switch("fault?kind=slow&ms=250&times=1").await;
         let answer = tokio::spawn(call.send());
         wait_for("the origin sees it", || async { self.in_sight().await > sights }).await;
-        let early = self.proxy.total() - before;
+        let early = self.total() - before;
         let answer = answer.await.expect("an answer");
         assert_eq!(answer.status, status, "{name}: {}", answer.text());
         assert_eq!(early, 1, "{name}: before the origin was asked: {:?}", self.proxy.counts());
@@ -76,7 +81,7 @@ impl Counted {
         self.proxy.hold_after(commands);
         let answer = call.send().await;
         self.proxy.release();
-        let sent = self.proxy.total() - before;
+        let sent = self.total() - before;
         assert_eq!(answer.status, status, "{name}: {}", answer.text());
         // A second question before the verdict would have waited for its time limit.
         let ms: u64 = answer.header("x-gateway-duration").trim_end_matches("ms").parse().expect("a duration");
@@ -84,7 +89,8 @@ impl Counted {
         assert_eq!(self.in_sight().await, sights, "{name} is answered here");
         assert!(sent >= commands, "{name}: with the answer: {:?}", self.proxy.counts());
         let all = self.at_rest().await - before;
-        assert!(all <= commands * 2, "{name}: {all} in all: {:?}", self.proxy.counts());
+        let counted = if supported(&[Feature::OwnCounters]) { 0 } else { 1 };
+        assert!(all <= commands + commands.max(counted), "{name}: {all} in all: {:?}", self.proxy.counts());
     }
 }
 
@@ -150,8 +156,11 @@ async fn no_command_where_nothing_is_asked() {
     for path in ["/gateway/nothing", "/gateway/health/nothing"] {
         it.answered(path, 404, 0, http.get(path)).await;
     }
-    for path in ["/gateway/health", "/gateway/livez", "/gateway/readyz"] {
-        it.answered(path, 200, 0, http.get(path)).await;
+    it.answered("/gateway/livez", 200, 0, http.get("/gateway/livez")).await;
+    // An instance that has not asked its store yet cannot tell how it is.
+    let asked = if supported(&[Feature::OwnCounters]) { 0 } else { 1 };
+    for path in ["/gateway/health", "/gateway/readyz"] {
+        it.answered(path, 200, asked, http.get(path)).await;
     }
     it.answered("a method that a page lacks", 405, 0, http.call(Method::POST, "/gateway/health")).await;
     it.answered("no credential", 401, 0, http.get("/_test/echo")).await;

@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use acip_tests::{Answer, Gateway, Http, KEY, OTHER_KEY, Origin, Redis, gateway_binary, wait_for};
+use acip_tests::{
+    Answer, Feature, Gateway, Http, KEY, OTHER_KEY, Origin, Redis, gateway_binary, supported, wait_for,
+};
 use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -210,6 +212,9 @@ async fn a_store_that_says_nothing_hangs_nobody() {
 
 #[tokio::test]
 async fn local_limits_to_the_configured_number() {
+    if !supported(&[Feature::SharedMemory]) {
+        return;
+    }
     let origin = Origin::start();
     let mut redis = Redis::start();
     let gateway = start(&redis, &origin, "local", "20");

@@ -194,6 +194,9 @@ impl Outlet {
             match frame {
                 None => break,
                 Some(Err(error)) => {
+                    // An error overtakes what the platform has taken and not sent yet, the head of a response among it.
+                    let _ = self.chunks.write(Vec::new()).await;
+                    wait(LINGER_MS).await;
                     let _ = self.ending.write(Err(broken(error.to_string()))).await;
                     return;
                 }
@@ -222,3 +225,6 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 /// Between looks whether anybody still takes a silent body. The platform does not tell by itself.
 const LOOK_MS: u64 = 500;
+
+/// For the platform to send what it has taken.
+const LINGER_MS: u64 = 10;

@@ -1,6 +1,6 @@
 //! Requests that leave the component, by the platform's HTTP client.
 
-use acip_core::OriginFailure;
+use acip_core::{OriginFailure, config::LogLevel, telemetry::notice};
 use acip_shell::{Failure, OriginRequest, Upload};
 use http::{HeaderMap, HeaderValue, Method, Response, Uri, header};
 use http_body::Body as _;
@@ -16,6 +16,7 @@ use spin_sdk::{
 use crate::{
     body::{Outlet, Streamed},
     fields,
+    ports::now_ms,
     service::say,
 };
 
@@ -48,7 +49,8 @@ pub(crate) async fn send(
     let sent = async { fetch(make(request.method, uri, &headers, taken, ended)?).await };
     sent.await.map_err(|error| {
         let authority = uri.authority().map_or("", |authority| authority.as_str());
-        say(&format!("no response from {authority}: {error}"));
+        let detail = format!("{authority}: {error}");
+        say(&notice::json_line(now_ms(), LogLevel::Warn, "no response from the origin", Some(&detail)));
         failure(&error)
     })
 }

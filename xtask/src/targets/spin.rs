@@ -1,15 +1,86 @@
-//! The spin build: see `docs/targets.md`.
+//! The Spin component: built by cargo alone, as `spin build` does; here it is also made smaller, and its machine code is kept for
+//! the host that serves it on loopback.
 
-use std::process::Command;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use crate::run::Error;
+use crate::{
+    run::{Error, cargo, must, root},
+    setup,
+    wasm::{self, WASIP2},
+};
 
-/// Builds what is deployed, and what serves it here.
+/// Builds the component, says how large it is, and builds the host.
 pub(crate) fn build() -> Result<(), Error> {
-    Err("the spin build is not here yet".into())
+    let component = component(&[])?;
+    let bytes = fs::metadata(&component).map_err(|error| format!("no component: {error}"))?.len();
+    eprintln!("xtask: the component has {} KiB", bytes >> 10);
+    if bytes > MAX_BYTES {
+        return Err(format!("the component has {bytes} bytes; at most {MAX_BYTES} are wanted"));
+    }
+    must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-spin-host"])?)?;
+    // Once here, so that no start has to.
+    let mut precompile = launcher()?;
+    precompile.arg("precompile");
+    must(precompile)
 }
 
 /// Serves it.
 pub(crate) fn launcher() -> Result<Command, Error> {
-    Err("the spin build is not here yet".into())
+    Ok(Command::new(root()?.join("target/e2e/acip-spin-host")))
 }
+
+/// Builds a component with these flags besides; gives its path.
+fn component(flags: &[&str]) -> Result<PathBuf, Error> {
+    setup::node()?;
+    let root = root()?;
+    let compiler = wasm::compiler(WASIP2)?;
+    let linker = linker(&root)?;
+    // As spin.toml says it, but for the linker: the same folder, and the same profile.
+    let words = ["rustc", "--locked", "--profile", "spin", "--target", WASIP2, "--target-dir", "target/spin"];
+    let mut build = cargo(&words)?;
+    build.args(["--package", "acip-spin", "--crate-type", "cdylib"]).args(flags);
+    build.arg("--").arg(format!("-Clink-arg=--wasm-ld-path={}", linker.display()));
+    build.env("WASM_OPT", root.join("target/node/node_modules/.bin/wasm-opt"));
+    build.env("PATH", wasm::with_linkers()?);
+    if let Some(compiler) = compiler {
+        build.env("RUSTC", compiler);
+    }
+    must(build)?;
+    Ok(root.join("target/spin").join(WASIP2).join("spin/acip_spin.wasm"))
+}
+
+/// A linker that makes smaller what it has linked. It has to happen there: the module is put into a component right after, and
+/// the optimiser reads modules alone.
+fn linker(root: &Path) -> Result<PathBuf, Error> {
+    let folder = root.join("target/tools");
+    let script = folder.join("wasm-ld-small");
+    let trouble = |error: std::io::Error| format!("cannot write {}: {error}", script.display());
+    fs::create_dir_all(&folder).map_err(trouble)?;
+    if fs::read_to_string(&script).is_ok_and(|have| have == SMALL) {
+        return Ok(script);
+    }
+    fs::write(&script, SMALL).map_err(trouble)?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).map_err(trouble)?;
+    Ok(script)
+}
+
+/// Links, then optimises the output in place. What the component is made from are sections of the module, which stay.
+const SMALL: &str = r#"#!/bin/sh
+set -e
+wasm-ld "$@"
+for word in "$@"; do
+    [ "$last" = -o ] && out=$word
+    last=$word
+done
+"$WASM_OPT" -Oz --strip-debug --strip-producers --enable-bulk-memory --enable-bulk-memory-opt \
+    --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals --enable-reference-types \
+    --enable-multivalue "$out" -o "$out"
+"#;
+
+/// A component is fetched, and instantiated, before it answers.
+const MAX_BYTES: u64 = 1_500_000;
