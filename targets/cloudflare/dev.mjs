@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 const { Log, LogLevel, Miniflare } = createRequire(new URL("../../target/node/", import.meta.url))("miniflare");
 
 // Modules are named by their place below the working directory.
-process.chdir(fileURLToPath(new URL("build/", import.meta.url)));
+process.chdir(fileURLToPath(new URL(".", import.meta.url)));
 // What belongs to this process and not to the gateway.
 const own = new Set(["PATH", "HOME", "GATEWAY_HOST", "GATEWAY_PORT"]);
 const bindings = Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.has(name)));
@@ -19,10 +19,10 @@ const worker = new Miniflare({
   log: new Log(LogLevel.WARN),
   name: "acip-gateway",
   modules: true,
-  scriptPath: "index.js",
+  scriptPath: "entry.mjs",
   modulesRules: [
-    { type: "ESModule", include: ["**/*.js"] },
-    { type: "CompiledWasm", include: ["**/*.wasm"] },
+    { type: "ESModule", include: ["entry.mjs", "build/*.js"] },
+    { type: "CompiledWasm", include: ["build/*.wasm"] },
   ],
   // As in wrangler.toml.
   compatibilityDate: "2026-04-01",

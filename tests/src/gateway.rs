@@ -25,6 +25,16 @@ impl Gateway {
 
     /// As [`Gateway::start`], with the text of a `gateway.toml`.
     pub fn with_file(origins: &[&str], environment: &[(&str, &str)], file: Option<&str>) -> Self {
+        Self::launch(origins, environment, file, "HTTP/1.1 200")
+    }
+
+    /// One whose configuration is bad, on a platform that cannot refuse to start it.
+    pub fn misconfigured(origins: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::launch(origins, environment, None, "HTTP/1.1 500")
+    }
+
+    /// Starts one and waits until its readiness page begins so.
+    fn launch(origins: &[&str], environment: &[(&str, &str)], file: Option<&str>, ready: &str) -> Self {
         let target = Target::current();
         let folder = TempDir::new().expect("a folder");
         let mut command = target.launcher();
@@ -68,8 +78,7 @@ impl Gateway {
             if !plain {
                 return true;
             }
-            crate::status_line(port, b"GET /gateway/readyz HTTP/1.1\r\nhost: a\r\n\r\n")
-                .starts_with("HTTP/1.1 200")
+            crate::status_line(port, b"GET /gateway/readyz HTTP/1.1\r\nhost: a\r\n\r\n").starts_with(ready)
         });
         Self { process, port, folder, _bridge: bridge }
     }

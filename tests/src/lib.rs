@@ -4,6 +4,7 @@
 mod bridge;
 pub mod cached;
 mod cli;
+mod counter;
 mod feature;
 mod gateway;
 mod http;
@@ -22,6 +23,7 @@ use std::{
 
 pub use bridge::Bridge;
 pub use cli::{Cli, Ended};
+pub use counter::Counter;
 pub use feature::{Feature, supported};
 pub use gateway::{Gateway, gateway_binary};
 pub use http::{Answer, Call, Http, raw, status_line};

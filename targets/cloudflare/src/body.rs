@@ -1,16 +1,19 @@
 //! Bodies between the platform's streams and `http_body`. A stream that is dropped before its end is cancelled.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
 use http_body::{Body, Frame, SizeHint};
-use js_sys::Uint8Array;
+use js_sys::{Array, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen_futures::JsFuture;
 use wasm_streams::readable::IntoStream;
+use worker::worker_sys::FixedLengthStream;
 
 /// A body that the platform streams.
 pub(crate) struct Streamed {
@@ -112,67 +115,81 @@ impl Body for Streamed {
     }
 }
 
-/// A body of ours as the platform pulls it.
-pub(crate) struct Pulled<B> {
-    body: B,
-    /// Aborted where the body breaks off: the platform would send what came until then as if it were the whole.
-    request: Option<web_sys::AbortController>,
+/// What the platform reads a body of ours from, and what that is written to.
+pub(crate) struct Pipe {
+    /// The platform's end.
+    pub(crate) readable: web_sys::ReadableStream,
+    writer: web_sys::WritableStreamDefaultWriter,
 }
 
-impl<B> Pulled<B> {
-    /// A response's.
-    pub(crate) fn response(body: B) -> Self {
-        Self { body, request: None }
+impl Pipe {
+    /// With a length, it is announced and kept to.
+    ///
+    /// # Errors
+    /// The platform has no such streams.
+    pub(crate) fn new(length: Option<u64>) -> Result<Self, JsValue> {
+        let pair: web_sys::TransformStream = match length {
+            Some(length) => FixedLengthStream::new_big_int(js_sys::BigInt::from(length))?.unchecked_into(),
+            None => {
+                let class = Reflect::get(&js_sys::global(), &"IdentityTransformStream".into())?;
+                Reflect::construct(&class.dyn_into::<js_sys::Function>()?, &Array::new())?.unchecked_into()
+            }
+        };
+        Ok(Self { readable: pair.readable(), writer: pair.writable().get_writer()? })
     }
 
-    /// A request's.
-    pub(crate) fn request(body: B, request: web_sys::AbortController) -> Self {
-        Self { body, request: Some(request) }
+    /// Has `entry.mjs` break it off where the instance of this code is given up.
+    pub(crate) fn under_way(&self, request: &web_sys::Request) -> UnderWay {
+        let all = Reflect::get(&js_sys::global(), &"gatewayUnderWay".into());
+        let all = all.ok().and_then(|it| it.dyn_into::<js_sys::Map>().ok());
+        let state = all.as_ref().map(|all| all.get(request));
+        if let Some(state) = state.filter(JsValue::is_object) {
+            let _ = Reflect::set(&state, &"stream".into(), &self.writer);
+        }
+        UnderWay { all, request: request.into() }
     }
-}
 
-impl<B: Body<Data = Bytes> + Unpin> Stream for Pulled<B>
-where
-    B::Error: std::fmt::Display,
-{
-    type Item = Result<JsValue, JsValue>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            return Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                None => None,
-                Some(Err(error)) => {
-                    if let Some(request) = &self.request {
-                        request.abort();
+    /// Writes a body, piece by piece as each is taken.
+    ///
+    /// # Errors
+    /// The body broke off, or nobody reads it any more.
+    pub(crate) async fn pump<B>(self, mut body: B) -> Result<(), JsValue>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: std::fmt::Display,
+    {
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            match frame {
+                Ok(frame) => {
+                    // The platform has no place for trailers.
+                    let data = frame.into_data().unwrap_or_default();
+                    if !data.is_empty() {
+                        let piece = Uint8Array::from(data.as_ref());
+                        JsFuture::from(self.writer.write_with_chunk(&piece)).await?;
                     }
-                    Some(Err(js_sys::Error::new(&error.to_string()).into()))
                 }
-                // The platform has no place for trailers.
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => Some(Ok(Uint8Array::from(data.as_ref()).into())),
-                    Err(_) => continue,
-                },
-            });
+                Err(error) => {
+                    let error = js_sys::Error::new(&error.to_string());
+                    // It fails where nobody reads any more, who is not to be told then.
+                    let _ = JsFuture::from(self.writer.abort_with_reason(&error)).await;
+                    return Err(error.into());
+                }
+            }
+        }
+        JsFuture::from(self.writer.close()).await.map(drop)
+    }
+}
+
+/// Until it is dropped, a panic breaks this stream off.
+pub(crate) struct UnderWay {
+    all: Option<js_sys::Map>,
+    request: JsValue,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(all) = &self.all {
+            all.delete(&self.request);
         }
     }
-}
-
-/// A stream for the platform. With a length, it is announced and kept to.
-///
-/// # Errors
-/// The platform refuses the length.
-pub(crate) fn stream(
-    body: impl Stream<Item = Result<JsValue, JsValue>> + 'static,
-    length: Option<u64>,
-) -> Result<web_sys::ReadableStream, JsValue> {
-    let stream: web_sys::ReadableStream =
-        wasm_streams::ReadableStream::from_stream(body).into_raw().unchecked_into();
-    let Some(length) = length else { return Ok(stream) };
-    let fixed = worker::worker_sys::FixedLengthStream::new_big_int(js_sys::BigInt::from(length))?;
-    // What breaks the one breaks the other; the promise says nothing more.
-    let piped = stream.pipe_to(&fixed.writable());
-    wasm_bindgen_futures::spawn_local(async move {
-        let _ = wasm_bindgen_futures::JsFuture::from(piped).await;
-    });
-    Ok(fixed.readable())
 }

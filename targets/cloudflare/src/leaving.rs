@@ -21,7 +21,6 @@ pub(crate) struct Leaving {
 struct Shared {
     gone: Cell<bool>,
     waker: RefCell<Option<Waker>>,
-    then: RefCell<Option<Box<dyn FnOnce()>>>,
 }
 
 impl Leaving {
@@ -32,25 +31,12 @@ impl Leaving {
         let told = Rc::clone(&shared);
         let told = Closure::<dyn FnMut()>::new(move || {
             told.gone.set(true);
-            let (waker, then) = (told.waker.take(), told.then.take());
-            if let Some(then) = then {
-                then();
-            }
-            if let Some(waker) = waker {
+            if let Some(waker) = told.waker.take() {
                 waker.wake();
             }
         });
         signal.set_onabort(Some(told.as_ref().unchecked_ref()));
         Self { signal, shared, _told: told }
-    }
-
-    /// Does this at once when the client leaves, or now if it has.
-    pub(crate) fn then(&self, then: impl FnOnce() + 'static) {
-        if self.shared.gone.get() {
-            then();
-        } else {
-            *self.shared.then.borrow_mut() = Some(Box::new(then));
-        }
     }
 }
 

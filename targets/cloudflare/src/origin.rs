@@ -9,7 +9,7 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use crate::{
-    body::{self, Abort, Broken, Pulled, Streamed},
+    body::{Abort, Broken, Pipe, Streamed},
     fields,
     worker::say,
 };
@@ -51,7 +51,15 @@ async fn fetch(
     let bodiless = [Method::GET, Method::HEAD].contains(request.method);
     if !upload.is_end_stream() && !bodiless {
         let length = upload.size_hint().exact();
-        init.set_body(body::stream(Pulled::request(upload, controller.clone()), length)?.as_ref());
+        let pipe = Pipe::new(length)?;
+        init.set_body(pipe.readable.as_ref());
+        let request = controller.clone();
+        wasm_bindgen_futures::spawn_local(async move {
+            // The platform would send what came until then as if it were the whole.
+            if pipe.pump(upload).await.is_err() {
+                request.abort();
+            }
+        });
     }
     let mut abort = Abort::new(controller);
     let global: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();

@@ -1,20 +1,16 @@
 //! The driver's response as the platform's.
 
-use std::{
-    cell::RefCell,
-    pin::Pin,
-    rc::Rc,
-    task::{Context, Poll},
-};
+use std::pin::pin;
 
 use acip_shell::Body;
-use futures_util::Stream;
+use futures_util::future::select;
 use http::{Response, StatusCode, header};
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::JsValue;
+use worker::Context;
 
 use crate::{
-    body::{self, Pulled},
+    body::Pipe,
     fields,
     leaving::{Held, Leaving},
     ports::WorkerPorts,
@@ -27,6 +23,8 @@ use crate::{
 pub(crate) fn write(
     response: Response<Body<WorkerPorts>>,
     ports: &WorkerPorts,
+    asked: &web_sys::Request,
+    context: &Context,
     leaving: Leaving,
     held: Held,
 ) -> Result<web_sys::Response, JsValue> {
@@ -47,35 +45,13 @@ pub(crate) fn write(
     }
     let length =
         parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let sending = Rc::new(RefCell::new(Some(Sending { body: Pulled::response(body), _held: held })));
-    let left = Rc::clone(&sending);
-    leaving.then(move || drop(left.take()));
-    let stream = body::stream(Sent { sending, _leaving: leaving }, length)?;
-    web_sys::Response::new_with_opt_readable_stream_and_init(Some(&stream), &init)
-}
-
-/// A body on its way, and what holds its request.
-struct Sending {
-    body: Pulled<Body<WorkerPorts>>,
-    _held: Held,
-}
-
-/// What the platform pulls. It ends at once when the client leaves.
-struct Sent {
-    sending: Rc<RefCell<Option<Sending>>>,
-    _leaving: Leaving,
-}
-
-impl Stream for Sent {
-    type Item = Result<JsValue, JsValue>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut sending = self.sending.borrow_mut();
-        let Some(now) = sending.as_mut() else { return Poll::Ready(None) };
-        let polled = Pin::new(&mut now.body).poll_next(cx);
-        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
-            *sending = None;
-        }
-        polled
-    }
+    let pipe = Pipe::new(length)?;
+    let under_way = pipe.under_way(asked);
+    let readable = pipe.readable.clone();
+    context.wait_until(async move {
+        // Either end drops the body, which tells the origin and the accounts.
+        let _ = select(pin!(pipe.pump(body)), leaving).await;
+        drop((under_way, held));
+    });
+    web_sys::Response::new_with_opt_readable_stream_and_init(Some(&readable), &init)
 }

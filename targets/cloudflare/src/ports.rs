@@ -81,6 +81,10 @@ impl Ports for WorkerPorts {
         false
     }
 
+    fn fleet(&self) -> Option<&'static str> {
+        self.0.isolate.instance.fleet()
+    }
+
     fn sleep(&self, ms: u64) -> Self::Sleep {
         // The platform's timers take 31 bits.
         Box::pin(Delay::from(Duration::from_millis(ms.min(i32::MAX as u64))))

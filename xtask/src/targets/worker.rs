@@ -29,7 +29,7 @@ pub(crate) fn build() -> Result<(), Error> {
         build.env("RUSTC", compiler).env("PATH", wasm::with_linkers()?);
     }
     must(build)?;
-    bundle(&root.join("targets/cloudflare/build"))
+    bundle(&root.join("targets/cloudflare"))
 }
 
 /// Serves it.
@@ -61,7 +61,7 @@ fn tools() -> Result<PathBuf, Error> {
 /// The platform takes 1 MB gzipped on its smallest plan.
 fn bundle(folder: &Path) -> Result<(), Error> {
     let mut total = 0;
-    for name in ["index.js", "index_bg.wasm"] {
+    for name in ["entry.mjs", "build/index.js", "build/index_bg.wasm"] {
         let file = folder.join(name);
         let plain = fs::metadata(&file).map_err(|error| format!("no {}: {error}", file.display()))?.len();
         let mut gzip = command("gzip", &["--best", "--stdout"])?;
