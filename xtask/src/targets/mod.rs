@@ -87,6 +87,9 @@ impl Target {
 
     /// Runs the end-to-end tests against what was built, over each transport.
     pub(crate) fn test(self, filter: Option<&str>) -> Result<(), Error> {
+        if self == Self::Worker {
+            worker::startup()?;
+        }
         for transport in ["tcp", "rest"] {
             eprintln!("xtask: {} over {transport}", self.name());
             let mut tests = nextest(&["--package", "acip-tests"])?;

@@ -37,6 +37,11 @@ pub(crate) fn launcher() -> Result<Command, Error> {
     command("node", &["targets/cloudflare/dev.mjs"])
 }
 
+/// Says what its start costs.
+pub(crate) fn startup() -> Result<(), Error> {
+    must(command("node", &["targets/cloudflare/startup.mjs"])?)
+}
+
 /// worker-build and the wasm-bindgen of the library's version, built where they are missing.
 fn tools() -> Result<PathBuf, Error> {
     let place = root()?.join("target/tools");
