@@ -2,6 +2,7 @@
 //! so that a fresh Debian or Ubuntu machine with Rust needs nothing by hand.
 
 mod bench;
+mod cache_tests;
 mod conform;
 mod lint;
 mod replay;
@@ -43,6 +44,11 @@ enum Task {
         #[arg(long)]
         target: Option<conform::Which>,
     },
+    /// Run the public suite `http-cache-tests` against the native build, and write docs/conformance.md
+    CacheTests {
+        /// Only the test of this id, with the traffic that it makes; nothing is written
+        id: Option<String>,
+    },
     /// Decide generated requests natively and as wasm, and compare
     Replay {
         /// What the requests are made from
@@ -65,6 +71,7 @@ fn main() -> ExitCode {
         Task::Spin(act) => Target::Spin.act(&act),
         Task::Lambda(act) => Target::Lambda.act(&act),
         Task::Conform { target } => conform::run(target),
+        Task::CacheTests { id } => cache_tests::run(id.as_deref()),
         Task::Replay { seed, count } => replay::run(seed, count),
         Task::Bench(bench) => bench::run(&bench),
     };

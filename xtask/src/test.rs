@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that is tested, in one run.
 
 use crate::{
-    replay,
+    cache_tests, replay,
     run::{Error, cargo, must, nextest},
     setup,
     targets::{PORTABLE, Target},
@@ -23,6 +23,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     if filter.is_some() {
         return Ok(());
     }
+    cache_tests::run(None)?;
     eprintln!("xtask: native over rest");
     let mut tests = nextest(&["--package", "acip-tests"])?;
     tests.env("ACIP_TRANSPORT", "rest").args(PORTABLE.iter().flat_map(|suite| ["--test", *suite]));

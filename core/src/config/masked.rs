@@ -117,6 +117,11 @@ fn origin(origin: &Origin) -> Value {
     }))
 }
 
+fn cached(mode: &str, ttl_seconds: Option<u32>, heuristic: bool) -> Value {
+    let heuristic = heuristic.then_some(true);
+    without_nulls(json!({ "mode": mode, "ttl_seconds": ttl_seconds, "heuristic": heuristic }))
+}
+
 fn route(rule: &RouteRule) -> Value {
     let limit = rule.limit.map(|limit| match limit.max_requests {
         None => Value::Bool(false),
@@ -128,12 +133,10 @@ fn route(rule: &RouteRule) -> Value {
     });
     let cache = rule.cache.map(|cache| match cache {
         RouteCache::Off => Value::Bool(false),
-        RouteCache::PerCredential { ttl_seconds } => {
-            without_nulls(json!({ "mode": "per-credential", "ttl_seconds": ttl_seconds }))
+        RouteCache::PerCredential { ttl_seconds, heuristic } => {
+            cached("per-credential", ttl_seconds, heuristic)
         }
-        RouteCache::Shared { ttl_seconds } => {
-            without_nulls(json!({ "mode": "shared", "ttl_seconds": ttl_seconds }))
-        }
+        RouteCache::Shared { ttl_seconds, heuristic } => cached("shared", ttl_seconds, heuristic),
     });
     let methods: Vec<&str> = rule.methods.iter().map(http::Method::as_str).collect();
     without_nulls(json!({

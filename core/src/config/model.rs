@@ -453,11 +453,15 @@ pub enum RouteCache {
     PerCredential {
         /// Freshness in seconds where the origin gives none.
         ttl_seconds: Option<u32>,
+        /// Whether what nobody gives is guessed from the answer's age (RFC 9111 §4.2.2).
+        heuristic: bool,
     },
     /// One entry for everybody who may pass.
     Shared {
         /// Freshness in seconds where the origin gives none.
         ttl_seconds: Option<u32>,
+        /// Whether what nobody gives is guessed from the answer's age (RFC 9111 §4.2.2).
+        heuristic: bool,
     },
 }
 

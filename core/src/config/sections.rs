@@ -71,6 +71,12 @@ pub(super) const ROUTE_CACHE: &[Field] = &[
         Kind::Number { min: 0, max: 31_536_000 },
         "seconds of freshness where the origin says nothing; unset: do not store then",
     ),
+    Field::one(
+        "heuristic",
+        Kind::Flag,
+        "where nobody says how long an answer is fresh, take a tenth of the time since `Last-Modified`, at most a day; \
+         default off: an API's answers are not guessed about",
+    ),
 ];
 
 /// `[[limits]]`.
@@ -173,9 +179,10 @@ fn route(item: &Node, path: String, faults: &mut Faults<'_>) -> Option<RouteRule
             Some(mut cache) => {
                 let mode: Option<String> = cache.get("mode", faults);
                 let ttl_seconds = cache.get("ttl_seconds", faults);
+                let heuristic = cache.get("heuristic", faults).unwrap_or(false);
                 match mode.as_deref() {
-                    Some("shared") => RouteCache::Shared { ttl_seconds },
-                    _ => RouteCache::PerCredential { ttl_seconds },
+                    Some("shared") => RouteCache::Shared { ttl_seconds, heuristic },
+                    _ => RouteCache::PerCredential { ttl_seconds, heuristic },
                 }
             }
         }),

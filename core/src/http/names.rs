@@ -10,11 +10,15 @@ macro_rules! names {
 
 names! {
     CACHE_STATUS = "cache-status";
+    CONTENT_DIGEST = "content-digest";
+    CONTENT_MD5 = "content-md5";
+    DIGEST = "digest";
     KEEP_ALIVE = "keep-alive";
     PROXY_CONNECTION = "proxy-connection";
     PROXY_STATUS = "proxy-status";
     RATELIMIT = "ratelimit";
     RATELIMIT_POLICY = "ratelimit-policy";
+    REPR_DIGEST = "repr-digest";
     TRACEPARENT = "traceparent";
     TRACESTATE = "tracestate";
     X_API_KEY = "x-api-key";

@@ -71,9 +71,16 @@ pub(super) fn not_modified_fields(headers: &HeaderMap) -> HeaderMap {
     out
 }
 
-/// They describe the stored bytes, which a 304 does not change.
-const OF_THE_BODY: [HeaderName; 4] =
-    [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::CONTENT_TYPE, header::CONTENT_RANGE];
+/// They describe the stored bytes, which a 304 does not change (RFC 9111 §3.2).
+static OF_THE_BODY: [HeaderName; 7] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONTENT_RANGE,
+    names::CONTENT_MD5,
+    names::CONTENT_DIGEST,
+    names::REPR_DIGEST,
+    names::DIGEST,
+];
 
 const WITH_NOT_MODIFIED: [HeaderName; 10] = [
     header::AGE,

@@ -1,6 +1,6 @@
 //! How long an answer may be used (RFC 9111 §4.2, RFC 5861). Worked out once, when it is stored; a hit only
-//! compares numbers. Nothing is guessed: where the origin says nothing, a route's own `ttl_seconds` holds, or
-//! nothing.
+//! compares numbers. Where the origin says nothing, a route's own `ttl_seconds` holds, then a guess if the route asks for
+//! guesses (§4.2.2), else nothing.
 
 use http::{HeaderMap, StatusCode, header};
 
@@ -51,7 +51,7 @@ impl Life {
         headers: &HeaderMap,
         sent_ms: u64,
         received_ms: u64,
-        ttl_s: Option<u32>,
+        unsaid: Unsaid,
     ) -> Option<Self> {
         let said = Directives::of_response(headers);
         let date_s = dates::field(headers, &header::DATE);
@@ -62,15 +62,23 @@ impl Life {
             let lifetime_s = expires_s.saturating_sub(date_s.unwrap_or(received_s));
             u64::try_from(lifetime_s).unwrap_or(0)
         });
-        let fallback = || ttl_s.filter(|_| status == StatusCode::OK).map(u64::from);
+        let fallback = || unsaid.ttl_s.filter(|_| status == StatusCode::OK).map(u64::from);
+        let guess = || {
+            let may = unsaid.heuristic && (said.public || GUESSED.contains(&status));
+            let modified_s = dates::field(headers, &header::LAST_MODIFIED).filter(|_| may)?;
+            let unchanged_s = date_s.unwrap_or(received_s).saturating_sub(modified_s);
+            Some((u64::try_from(unchanged_s).unwrap_or(0) / 10).min(MAX_GUESS_S))
+        };
         let explicit = said.s_maxage_s.or(said.max_age_s).or(expires);
-        let fresh_s = explicit.or(said.no_cache.then_some(0)).or_else(fallback)?;
+        let fresh_s = explicit.or(said.no_cache.then_some(0)).or_else(fallback).or_else(guess)?;
 
         // §4.2.3. Dates have whole seconds: comparing them with a finer clock would age every answer by half
         // of one.
         let apparent_s = date_s.map_or(0, |date_s| received_s.saturating_sub(date_s).max(0));
         let delay_ms = received_ms.saturating_sub(sent_ms);
-        let corrected_ms = age_s(headers).saturating_mul(1000).saturating_add(delay_ms);
+        // An age that cannot be read is taken for more than anybody allows.
+        let told_ms = age_s(headers).map_or(u64::MAX, |age_s| age_s.saturating_mul(1000));
+        let corrected_ms = told_ms.saturating_add(delay_ms);
         Some(Self {
             received_ms,
             initial_age_ms: corrected_ms.max(u64::try_from(apparent_s).unwrap_or(0).saturating_mul(1000)),
@@ -144,12 +152,42 @@ impl Life {
     }
 }
 
-/// The first member of `Age`; what is no number is ignored (§5.1).
-fn age_s(headers: &HeaderMap) -> u64 {
-    let text = headers.get(header::AGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let first = text.split(',').next().unwrap_or_default();
-    directives::delta_seconds(first.trim()).unwrap_or(0)
+/// `Age`, 0 where there is none; none where it is not one number. §5.1 would have such a field ignored, or its first
+/// member used; but who sends one has lost count, and the answer may be as old as it likes.
+fn age_s(headers: &HeaderMap) -> Option<u64> {
+    let mut values = headers.get_all(header::AGE).iter();
+    let Some(only) = values.next() else { return Some(0) };
+    if values.next().is_some() {
+        return None;
+    }
+    directives::delta_seconds(only.to_str().ok()?.trim())
 }
+
+/// What holds where the origin says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unsaid {
+    /// Seconds, of a 200.
+    pub(super) ttl_s: Option<u32>,
+    /// Whether to guess (§4.2.2).
+    pub(super) heuristic: bool,
+}
+
+/// Statuses whose answers may be guessed about (RFC 9110 §15.1), but for parts.
+const GUESSED: [StatusCode; 11] = [
+    StatusCode::OK,
+    StatusCode::NON_AUTHORITATIVE_INFORMATION,
+    StatusCode::NO_CONTENT,
+    StatusCode::MULTIPLE_CHOICES,
+    StatusCode::MOVED_PERMANENTLY,
+    StatusCode::PERMANENT_REDIRECT,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::GONE,
+    StatusCode::URI_TOO_LONG,
+    StatusCode::NOT_IMPLEMENTED,
+];
+/// One day.
+const MAX_GUESS_S: u64 = 86_400;
 
 /// Ten minutes: long enough for a client that comes back, short enough not to fill the store.
 const VALIDATOR_KEPT_MS: u64 = 600_000;

@@ -10,6 +10,7 @@ use super::{
     directives::Directives,
     entry::{Entry, Variant},
     freshness::Use,
+    range::{self, Part},
     revisit::Revisit,
 };
 use crate::{
@@ -30,6 +31,8 @@ pub(super) struct Lookup {
     pub(super) cache: RouteCache,
     pub(super) slot: Slot<Bytes>,
     pub(super) wants: Directives,
+    /// The only bytes of the answer that are asked for.
+    pub(super) part: Option<Part>,
 }
 
 /// A request that neither reads nor writes the cache.
@@ -46,6 +49,9 @@ impl Lookup {
             flow.cache_detail = Some("fwd=miss; detail=store-unavailable".into());
             flow.events.push(Event::CacheMiss);
             return if self.wants.only_if_cached { Ruling::Refuse(not_cached()) } else { Ruling::Pass };
+        }
+        if let Some(part) = self.part {
+            return self.judge_part(flow, answers, part);
         }
         let mut entry = answers.cells.bytes(self.slot).and_then(Entry::decode).unwrap_or_default();
         let why = if entry.variants.is_empty() { "uri-miss" } else { "vary-miss" };
@@ -81,6 +87,24 @@ impl Lookup {
             Use::Expired => self.forward(flow, entry, Some(found), "stale"),
             Use::Unwanted => self.forward(flow, entry, Some(found), "request"),
         }
+    }
+
+    /// Cuts a part from a fresh answer; whatever else comes, the origin is asked for the part, past the cache.
+    fn judge_part(self, flow: &mut Flow, answers: &Answers<'_>, part: Part) -> Ruling {
+        let (now_ms, request) = (flow.request.facts.now_ms, &flow.request.head.headers);
+        let entry = answers.cells.bytes(self.slot).and_then(Entry::decode);
+        let found = entry.and_then(|mut entry| entry.take(&self.key, request));
+        let found = found.filter(|found| found.life.judge(now_ms, &self.wants) == Use::Fresh);
+        let answer = found.and_then(|found| {
+            let ttl_s = found.life.left_ms(now_ms).unwrap_or(0) / 1000;
+            let whole = answer(Cow::Borrowed(&found), request, now_ms, Some(&self.settings.via));
+            Some((ttl_s, range::cut(whole, part, request, &found)?))
+        });
+        let Some((ttl_s, answer)) = answer else { return bypass(flow, &self.wants) };
+        flow.cache = Some(CacheStatus::Hit);
+        flow.cache_detail = Some(format!("hit; ttl={ttl_s}"));
+        flow.events.push(Event::CacheHit { stale: false });
+        Ruling::Serve { answer, refresh: None }
     }
 
     fn forward(self, flow: &mut Flow, rest: Entry, found: Option<Variant>, why: &'static str) -> Ruling {

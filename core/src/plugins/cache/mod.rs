@@ -2,10 +2,11 @@
 //!
 //! [`key`] says whose entry of what, [`entry`] what it holds, [`vary`] which answer in it fits. [`lookup`]
 //! judges what the store had, [`revisit`] what the origin says to that. All rules stand in pure functions:
-//! [`directives`], [`freshness`], [`store_policy`], [`conditional`].
+//! [`directives`], [`freshness`], [`store_policy`], [`conditional`], [`range`]. [`invalidate`] is about unsafe methods.
 //!
-//! Narrower than the standard allows: no heuristic freshness, no errors, no parts (a request with `Range`
-//! goes past the cache), no `private` answers even for one credential, none with `Set-Cookie`. Between two
+//! Narrower than the standard allows: no guesses unless a route asks for them, no parts stored (one is cut from a whole
+//! answer), no `private` answers even for one credential, none with `Set-Cookie`, no error unless the origin says how long it
+//! is one. Between two
 //! gateways (or two requests) that write one entry at once, the later one wins. What is served stale is refreshed by
 //! one request at a time of all gateways: it claims the entry in the store first.
 
@@ -17,12 +18,12 @@ use crate::{
     config::Document,
     flow::Flow,
     gateway::CompileError,
-    http::target,
     plugin::{Plan, Plugin},
     plugins::routes::Table,
-    store::{Ask, Op},
+    store::Ask,
 };
 use directives::Directives;
+use invalidate::Invalidation;
 use lookup::Lookup;
 
 mod conditional;
@@ -30,8 +31,10 @@ mod dates;
 mod directives;
 mod entry;
 mod freshness;
+mod invalidate;
 mod key;
 mod lookup;
+mod range;
 mod revisit;
 mod store_policy;
 #[cfg(test)]
@@ -59,8 +62,7 @@ pub(crate) fn renamed(
 /// The response cache.
 pub struct Cache {
     settings: Arc<Settings>,
-    /// Tells an unsafe request what a GET of its path would be.
-    table: Table,
+    invalidation: Invalidation,
 }
 
 /// What every request needs to know.
@@ -89,7 +91,9 @@ impl Cache {
             max_body_bytes: usize::try_from(document.cache.max_body_bytes).unwrap_or(usize::MAX),
             via: via.unwrap_or(HeaderValue::from_static("1.1 acip")),
         };
-        Ok(Self { settings: Arc::new(settings), table: Table::compile(document)? })
+        let settings = Arc::new(settings);
+        let table = Arc::new(Table::compile(document)?);
+        Ok(Self { invalidation: Invalidation { settings: Arc::clone(&settings), table }, settings })
     }
 
     fn look_up(&self, flow: &Flow, ask: &mut Ask) -> Plan {
@@ -97,35 +101,15 @@ impl Cache {
         let Some(cache) = store_policy::of_route(&request.route) else { return Plan::Pass };
         let wants = Directives::of_request(&request.head.headers);
         // Nothing is said before the judges of higher priority have let the request pass.
-        if store_policy::bypasses(&request.head, &wants) {
+        let part = range::wanted(&request.head);
+        if store_policy::bypasses(&request.head, &wants, part.is_some()) {
             return Plan::Judge(Box::new(move |flow, _| lookup::bypass(flow, &wants)));
         }
         let target = key::target(&request.route, &request.head.uri, flow.outgoing.path_and_query.as_deref());
         let key = key::key(&self.settings.prefix, cache, request, &target);
         let slot = ask.get(key.clone());
-        let lookup = Lookup { settings: Arc::clone(&self.settings), key, cache, slot, wants };
+        let lookup = Lookup { settings: Arc::clone(&self.settings), key, cache, slot, wants, part };
         Plan::Judge(Box::new(move |flow, answers| lookup.judge(flow, answers)))
-    }
-
-    /// An unsafe method that succeeds makes the stored answer of its path invalid (RFC 9111 §4.4).
-    fn invalidate(&self, flow: &mut Flow) {
-        let Some(key) = self.key_of_get(flow) else { return };
-        flow.on_seal(Box::new(move |flow, draft| {
-            let status = draft.head.status;
-            if status.is_success() || status.is_redirection() {
-                flow.writes.push(Op::Delete { key });
-            }
-        }));
-    }
-
-    /// Where this client's GET of the same path would be stored; none where it never is.
-    fn key_of_get(&self, flow: &Flow) -> Option<String> {
-        let request = &flow.request;
-        let path = target::read(&request.head.uri).ok()?;
-        let route = self.table.find(&Method::GET, &path).ok()?.route;
-        let cache = store_policy::of_route(&route)?;
-        let target = key::target(&route, &request.head.uri, flow.outgoing.path_and_query.as_deref());
-        Some(key::key(&self.settings.prefix, cache, request, &target))
     }
 }
 
@@ -147,7 +131,7 @@ impl Plugin for Cache {
             Method::GET | Method::HEAD => self.look_up(flow, ask),
             Method::OPTIONS | Method::TRACE | Method::CONNECT => Plan::Pass,
             _ => {
-                self.invalidate(flow);
+                self.invalidation.plan(flow);
                 Plan::Pass
             }
         }

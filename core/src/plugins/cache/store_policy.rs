@@ -1,11 +1,17 @@
 //! Which requests the cache looks at, and which answers may be stored (RFC 9111 §3). Storing is narrower than
-//! the standard: no errors, no guesses, nothing that sets cookies, no parts.
+//! the standard: nothing that sets cookies, no parts, nothing that is about one client or one moment.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::{directives::Directives, entry::Variant, freshness::Life, key, vary::Selector};
+use super::{
+    directives::Directives,
+    entry::Variant,
+    freshness::{Life, Unsaid},
+    key,
+    vary::Selector,
+};
 use crate::{
-    config::RouteCache,
+    config::{RouteAuth, RouteCache},
     http::{hop, list},
     plugins::routes::{Route, RouteKind},
     request::Request,
@@ -20,8 +26,8 @@ pub(super) fn of_route(route: &Route) -> Option<RouteCache> {
     (open && route.cache != RouteCache::Off).then_some(route.cache)
 }
 
-/// Whether a request goes past the cache: neither read nor written.
-pub(super) fn bypasses(head: &crate::RequestHead, wants: &Directives) -> bool {
+/// Whether a request goes past the cache: neither read nor written. `can_cut`: it asks for one part of an answer.
+pub(super) fn bypasses(head: &crate::RequestHead, wants: &Directives, can_cut: bool) -> bool {
     let headers = &head.headers;
     let has_body = headers.contains_key(header::TRANSFER_ENCODING)
         || headers.get_all(header::CONTENT_LENGTH).iter().any(|length| length != "0");
@@ -33,7 +39,7 @@ pub(super) fn bypasses(head: &crate::RequestHead, wants: &Directives) -> bool {
     };
     wants.no_store
         || has_body
-        || headers.contains_key(header::RANGE)
+        || (headers.contains_key(header::RANGE) && !can_cut)
         || headers.contains_key(header::IF_MATCH)
         || headers.contains_key(header::IF_UNMODIFIED_SINCE)
         || hop::is_upgrade(&head.method, head.version, headers)
@@ -51,33 +57,35 @@ pub(super) fn storable(
 ) -> Option<Variant> {
     let headers = &head.headers;
     let said = Directives::of_response(headers);
-    let (shared, ttl_s) = match cache {
+    let (shared, unsaid) = match cache {
         RouteCache::Off => return None,
-        RouteCache::PerCredential { ttl_seconds } => (false, ttl_seconds),
-        RouteCache::Shared { ttl_seconds } => (true, ttl_seconds),
+        RouteCache::PerCredential { ttl_seconds: ttl_s, heuristic } => (false, Unsaid { ttl_s, heuristic }),
+        RouteCache::Shared { ttl_seconds: ttl_s, heuristic } => (true, Unsaid { ttl_s, heuristic }),
     };
     let forbidden = request.head.method != Method::GET
-        || !STATUSES.contains(&head.status)
+        || head.status.is_informational()
+        || PASSING.contains(&head.status)
+        // The names that the library knows are those of the registry.
+        || (said.must_understand && head.status.canonical_reason().is_none())
         || said.no_store
         || said.private
         || headers.contains_key(header::SET_COOKIE)
-        || headers.contains_key(header::CONTENT_RANGE)
         || is_event_stream(headers)
         || fields_bytes(headers) > MAX_FIELDS_BYTES;
-    // §3.5. An entry of one credential's own is read by nobody else; where a route is shared, its rule said
-    // so. What is left are credentials that the gateway does not know: the origin may tell apart whom it
-    // cannot.
+    // §3.5. An entry of one credential's own is read by nobody else; where a route that the gateway guards is shared,
+    // its rule said so of those who may pass. What is left are credentials that the gateway does not know: the
+    // origin may tell apart whom it cannot.
     let own = key::is_own(cache, &request.presented);
-    let known = |value: &HeaderValue| own && is_bearer(value);
-    let for_anybody = shared
-        || request.head.headers.get_all(header::AUTHORIZATION).iter().all(known)
+    let guarded = shared && request.route.auth != RouteAuth::Open;
+    let known = |value: &HeaderValue| (own || guarded) && is_bearer(value);
+    let for_anybody = request.head.headers.get_all(header::AUTHORIZATION).iter().all(known)
         || said.public
         || said.must_revalidate
         || said.s_maxage_s.is_some();
     if forbidden || !for_anybody {
         return None;
     }
-    let life = Life::read(head.status, headers, sent_ms, received_ms, ttl_s)?;
+    let life = Life::read(head.status, headers, sent_ms, received_ms, unsaid)?;
     let selector = Selector::of(key, &request.head.headers, headers)?;
     let mut headers = headers.clone();
     // The length is the stored body's; the age is in `life`.
@@ -118,12 +126,19 @@ fn fields_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len())).sum()
 }
 
-/// Those whose meaning does not pass, and that are no errors.
-const STATUSES: [StatusCode; 4] = [
-    StatusCode::OK,
-    StatusCode::NON_AUTHORITATIVE_INFORMATION,
-    StatusCode::MOVED_PERMANENTLY,
-    StatusCode::PERMANENT_REDIRECT,
+/// Parts, answers to conditions, and what is about this client or this moment and not about what was asked for, whatever
+/// else the answer says.
+const PASSING: [StatusCode; 10] = [
+    StatusCode::PARTIAL_CONTENT,
+    StatusCode::NOT_MODIFIED,
+    StatusCode::UNAUTHORIZED,
+    StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+    StatusCode::PRECONDITION_FAILED,
+    StatusCode::RANGE_NOT_SATISFIABLE,
+    StatusCode::MISDIRECTED_REQUEST,
+    StatusCode::TOO_EARLY,
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
 ];
 /// The states of a job that are its last.
 const OVER: [&str; 3] = ["completed", "failed", "cancelled"];

@@ -69,7 +69,7 @@ fn workers(rules: &mut Vec<Rule>) {
 }
 
 fn jobs(rules: &mut Vec<Rule>, document: &Document) {
-    let stats = Cache::Shared { ttl_seconds: Some(QUEUE_STATS_TTL_S) };
+    let stats = Cache::Shared { ttl_seconds: Some(QUEUE_STATS_TTL_S), heuristic: false };
     rules.push(Rule::new(QUEUE_STATS, GET, Kind::Proxy, Auth::ApiKey).cache(stats));
     let mut alias = Rule::new("/api/v1/queue/stats", GET, Kind::Proxy, Auth::ApiKey).cache(stats);
     alias.origin_path = Some(QUEUE_STATS);
@@ -78,7 +78,7 @@ fn jobs(rules: &mut Vec<Rule>, document: &Document) {
     rules.push(Rule::new("/api/v1/jobs/sync", POST, Kind::JobSubmitSync, Auth::ApiKey));
     // An answer that depends on who asks from where.
     rules.push(Rule::new("/api/v1/jobs/direct/nearest", GET, Kind::Proxy, Auth::ApiKey));
-    let finished = Cache::PerCredential { ttl_seconds: Some(document.cache.ttl_seconds) };
+    let finished = Cache::PerCredential { ttl_seconds: Some(document.cache.ttl_seconds), heuristic: false };
     let read = Rule::new("/api/v1/jobs/{id}", GET, Kind::JobRead, Auth::ApiKey);
     rules.push(read.cache(finished).polled());
     rules.push(Rule::new("/api/v1/jobs/{id}", &[Method::DELETE], Kind::JobCancel, Auth::ApiKey));

@@ -186,7 +186,7 @@ fn other(document: &Document) -> Route {
         pattern: "other".into(),
         kind: RouteKind::Proxy,
         auth: RouteAuth::ApiKey,
-        cache: RouteCache::PerCredential { ttl_seconds: None },
+        cache: RouteCache::PerCredential { ttl_seconds: None, heuristic: false },
         limit: None,
         limit_factor: 1,
         timeout_ms: document.upstream.timeout_ms,

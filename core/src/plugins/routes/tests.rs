@@ -85,9 +85,12 @@ fn jobs() {
     check("GET", "/api/v1/queue/stats", "/api/v1/queue/stats", Kind::Proxy, None);
     let (stats, _) = find(vec![], "GET", "/api/v1/queue/stats").unwrap();
     assert_eq!(stats.origin_path.as_deref(), Some("/api/v1/jobs/stats/queue"));
-    assert_eq!(stats.cache, Cache::Shared { ttl_seconds: Some(10) });
+    assert_eq!(stats.cache, Cache::Shared { ttl_seconds: Some(10), heuristic: false });
     let (read, _) = find(vec![], "GET", "/api/v1/jobs/j1").unwrap();
-    assert_eq!((read.limit_factor, read.cache), (10, Cache::PerCredential { ttl_seconds: Some(60) }));
+    assert_eq!(
+        (read.limit_factor, read.cache),
+        (10, Cache::PerCredential { ttl_seconds: Some(60), heuristic: false })
+    );
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn routes_and_limits() {
     assert_eq!((jobs.timeout_ms, jobs.retries), (Some(9), Some(2)));
     let unlimited = RouteLimit { max_requests: None, window_ms: None, algorithm: None };
     assert_eq!((open.auth, open.limit), (Some(RouteAuth::Open), Some(unlimited)));
-    assert_eq!(open.cache, Some(RouteCache::Shared { ttl_seconds: Some(3) }));
+    assert_eq!(open.cache, Some(RouteCache::Shared { ttl_seconds: Some(3), heuristic: false }));
     let burst = &document.limits[0];
     assert_eq!((burst.by, burst.limit, burst.window_ms, burst.cost), (LimitBy::Ip, 10, 1000, 2));
     assert_eq!((burst.algorithm, burst.on_store_error), (Algorithm::TokenBucket, Some(OnStoreError::Deny)));

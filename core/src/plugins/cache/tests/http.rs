@@ -63,26 +63,35 @@ fn which_answers_are_stored() {
         ),
         ("§3.3 parts", "/x", 206, &[("cache-control", "max-age=60")], false),
         (
-            "§3.3 a part that lies",
+            "RFC 9110 §14.4 a range that is none",
             "/x",
             200,
             &[("cache-control", "max-age=60"), ("content-range", "bytes 0-1/5")],
-            false,
+            true,
         ),
         ("streams", "/own/x", 200, &[("content-type", "Text/Event-Stream; charset=utf-8")], false),
         ("no length", "/own/x", 200, &[("content-type", "text/plain")], true),
         ("301", "/x", 301, &[("cache-control", "max-age=60"), ("location", "/y")], true),
         ("308", "/x", 308, &[("cache-control", "max-age=60"), ("location", "/y")], true),
         ("203", "/x", 203, &[("cache-control", "max-age=60")], true),
-        ("302", "/x", 302, &[("cache-control", "max-age=60"), ("location", "/y")], false),
-        ("no errors: 404", "/x", 404, &[("cache-control", "max-age=60")], false),
-        ("no errors: 410", "/x", 410, &[("cache-control", "max-age=60")], false),
-        ("no errors: 500", "/x", 500, &[("cache-control", "max-age=60")], false),
-        ("no errors: 503", "/x", 503, &[("cache-control", "max-age=60")], false),
+        ("302", "/x", 302, &[("cache-control", "max-age=60"), ("location", "/y")], true),
+        ("204", "/x", 204, &[("cache-control", "max-age=60")], true),
+        ("a status of the origin's own", "/x", 299, &[("cache-control", "max-age=60")], true),
+        ("404", "/x", 404, &[("cache-control", "max-age=60")], true),
+        ("410", "/x", 410, &[("cache-control", "max-age=60")], true),
+        ("500", "/x", 500, &[("cache-control", "max-age=60")], true),
+        ("503", "/x", 503, &[("expires", FAR)], true),
+        ("errors without a word: 404", "/own/x", 404, &[], false),
+        ("errors without a word: 503", "/own/x", 503, &[], false),
+        ("about one client: 401", "/x", 401, &[("cache-control", "max-age=60")], false),
+        ("about one client: 429", "/x", 429, &[("cache-control", "max-age=60")], false),
+        ("§5.2.2.3 not understood", "/x", 599, &[("cache-control", "max-age=60, must-understand")], false),
+        ("§5.2.2.3 understood", "/x", 404, &[("cache-control", "max-age=60, must-understand")], true),
         ("§4.2.3 already old", "/x", 200, &[("cache-control", "max-age=60"), ("age", "60")], false),
         ("§4.2.3 young enough", "/x", 200, &[("cache-control", "max-age=60"), ("age", "59")], true),
-        ("§5.1 first of several ages", "/x", 200, &[("cache-control", "max-age=60"), ("age", "5, 99")], true),
-        ("§5.1 age that is none", "/x", 200, &[("cache-control", "max-age=60"), ("age", "-5")], true),
+        ("§5.1 several ages", "/x", 200, &[("cache-control", "max-age=60"), ("age", "5, 99")], false),
+        ("§5.1 two ages", "/x", 200, &[("cache-control", "max-age=60"), ("age", "5"), ("age", "5")], false),
+        ("§5.1 age that is none", "/x", 200, &[("cache-control", "max-age=60"), ("age", "-5")], false),
         (
             "§4.2.3 old date",
             "/x",
@@ -132,7 +141,9 @@ fn which_requests_may_use_the_store() {
         (&[("cache-control", "min-fresh=10")], 50, "HIT first"),
         (&[("cache-control", "min-fresh=10")], 51, "MISS second"),
         (&[("cache-control", "only-if-cached")], 1, "HIT first"),
-        (&[("range", "bytes=0-1")], 1, "BYPASS second"),
+        (&[("range", "bytes=0-1")], 1, "HIT fi"),
+        (&[("range", "bytes=0-1")], 60, "BYPASS second"),
+        (&[("range", "bytes=0-1, 3-4")], 1, "BYPASS second"),
         (&[("if-match", "\"a\"")], 1, "BYPASS second"),
         (&[("if-unmodified-since", "Thu, 01 Jan 2026 00:00:00 GMT")], 1, "BYPASS second"),
         (&[("content-length", "3")], 1, "BYPASS second"),
@@ -148,6 +159,89 @@ fn which_requests_may_use_the_store() {
         let request: Vec<_> = fields.iter().copied().chain([KEY]).collect();
         let seen = sim.get("/x", &request, ok(&[], "second"));
         assert_eq!(seen.line(), *expected, "{fields:?} after {seconds} s");
+    }
+}
+
+#[test]
+fn parts_are_cut_from_what_is_stored() {
+    const TAG: &str = "\"v1\"";
+    const WEAK: &str = "W/\"v1\"";
+    const THEN: &str = "Wed, 31 Dec 2025 00:00:00 GMT";
+    // RFC 9110 §14.1.2, §14.2, §13.1.5, §15.3.7. `Range`, `If-Range`, expected line, `Content-Range`.
+    let cases: &[(&str, &str, &str, &str)] = &[
+        ("bytes=0-1", "", "HIT 01", "bytes 0-1/10"),
+        ("Bytes=3-", "", "HIT 3456789", "bytes 3-9/10"),
+        ("bytes=9-99", "", "HIT 9", "bytes 9-9/10"),
+        ("bytes=-3", "", "HIT 789", "bytes 7-9/10"),
+        ("bytes=-99", "", "HIT 0123456789", "bytes 0-9/10"),
+        // Outside of it, several, or none that can be read: the origin's affair.
+        ("bytes=10-", "", "BYPASS second", ""),
+        ("bytes=-0", "", "BYPASS second", ""),
+        ("bytes=2-1", "", "BYPASS second", ""),
+        ("bytes=0-1,4-5", "", "BYPASS second", ""),
+        ("bytes=+1-2", "", "BYPASS second", ""),
+        ("bytes=-", "", "BYPASS second", ""),
+        ("bytes=99999999999999999999-", "", "BYPASS second", ""),
+        ("lines=0-1", "", "BYPASS second", ""),
+        ("bytes=0-1", TAG, "HIT 01", "bytes 0-1/10"),
+        ("bytes=0-1", "\"v2\"", "HIT 0123456789", ""),
+        ("bytes=0-1", WEAK, "HIT 0123456789", ""),
+        ("bytes=0-1", THEN, "HIT 01", "bytes 0-1/10"),
+        ("bytes=0-1", "Tue, 30 Dec 2025 00:00:00 GMT", "HIT 0123456789", ""),
+    ];
+    for (range, if_range, expected, told) in cases {
+        let mut sim = Sim::new();
+        let fields = [("cache-control", "max-age=60"), ("etag", TAG), ("last-modified", THEN)];
+        sim.get("/x", &[KEY], ok(&fields, "0123456789"));
+        let condition = [("if-range", *if_range)].into_iter().filter(|(_, value)| !value.is_empty());
+        let request: Vec<_> = condition.chain([KEY, ("range", *range)]).collect();
+        let seen = sim.get("/x", &request, says(206, &[], "second"));
+        assert_eq!(seen.line(), *expected, "{range} {if_range}");
+        assert_eq!(seen.field("content-range"), *told, "{range} {if_range}");
+        let status = if expected.ends_with("0123456789") && told.is_empty() { 200 } else { 206 };
+        assert_eq!(seen.status, status, "{range} {if_range}");
+    }
+    // A weak tag cannot tell that the bytes are the same; who has the answer needs no part of it.
+    let mut sim = Sim::new();
+    sim.get("/x", &[KEY], ok(&[("cache-control", "max-age=60"), ("etag", WEAK)], "0123456789"));
+    let part = ("range", "bytes=0-1");
+    assert_eq!(sim.get("/x", &[KEY, part, ("if-range", WEAK)], Origin::Silent).status, 200);
+    assert_eq!(sim.get("/x", &[KEY, part, ("if-none-match", WEAK)], Origin::Silent).status, 304);
+    assert_eq!(sim.send("HEAD", "/x", &[KEY, part], ok(&[], "")).line(), "BYPASS ");
+    sim.source = Source::Down;
+    assert_eq!(sim.get("/x", &[KEY, part], says(206, &[], "01")).line(), "MISS 01");
+}
+
+#[test]
+fn guesses_are_made_where_a_route_asks_for_them() {
+    // §4.2.2. The origin's `Date` is now; seconds since it was modified, seconds later, reused.
+    type Fields = &'static [(&'static str, &'static str)];
+    let cases: &[(u16, Fields, &str, u64, bool)] = &[
+        (200, &[], "/guess/x", 359, true),
+        (200, &[], "/guess/x", 360, false),
+        (200, &[], "/all/y", 60, false),
+        (404, &[], "/guess/x", 359, true),
+        (403, &[], "/guess/x", 0, false),
+        (403, &[("cache-control", "public")], "/guess/x", 359, true),
+        (503, &[], "/guess/x", 0, false),
+        (200, &[("cache-control", "max-age=5")], "/guess/x", 5, false),
+        (200, &[("cache-control", "no-cache")], "/guess/x", 0, false),
+    ];
+    for (status, fields, path, seconds, expected) in cases {
+        let mut document = crate::plugins::fixture::document();
+        document.routes.push(crate::config::RouteRule {
+            path: "/guess/*".into(),
+            cache: Some(crate::config::RouteCache::Shared { ttl_seconds: None, heuristic: true }),
+            ..Default::default()
+        });
+        let mut sim = Sim::with(document);
+        let (date, modified) = (sim.date(0), "Wed, 31 Dec 2025 23:00:00 GMT");
+        let fields: Vec<_> =
+            fields.iter().copied().chain([("date", date.as_str()), ("last-modified", modified)]).collect();
+        sim.get(path, &[], says(*status, &fields, "first"));
+        sim.wait(*seconds);
+        let seen = sim.get(path, &[], ok(&[], "second"));
+        assert_eq!(seen.asked.is_none(), *expected, "{status} {fields:?} {path} {seconds}");
     }
 }
 
@@ -250,7 +344,12 @@ fn an_unknown_authorization_keeps_an_answer_out_of_the_common_entry() {
         let bearer = [KEY, ("authorization", "bearer one")];
         assert!(reused("/x", &bearer, ok(&[("cache-control", control)], "a")), "{control}");
     }
-    assert!(reused("/all/x", &basic, ok(&[], "a")), "a shared route says so itself");
+    // A rule that shares an open route says nothing of a credential that nobody here has looked at.
+    let fresh = || ok(&[("cache-control", "max-age=60")], "a");
+    assert!(!reused("/all/x", &basic, fresh()));
+    // One that shares a guarded route means those who may pass.
+    assert!(reused("/api/v1/queue/stats", &[("authorization", "bearer one")], ok(&[], "a")));
+    assert!(!reused("/api/v1/queue/stats", &[KEY, basic[0]], ok(&[], "a")));
 }
 
 #[test]

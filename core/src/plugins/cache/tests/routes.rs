@@ -89,6 +89,24 @@ fn unsafe_methods_make_room() {
         let kept = sim.get(read, &[KEY], ok(&[], "")).asked.is_none();
         assert_eq!(kept, expected, "{method} {path} {status}");
     }
+    // What the answer names, where it is of this host.
+    for (name, value, expected) in [
+        ("location", "/all/x", false),
+        ("content-location", "/all/x", false),
+        ("location", "http://gateway.test/all/x#part", false),
+        ("location", "http://other.test/all/x", true),
+        ("location", "//gateway.test/all/x", true),
+        ("location", "x", true),
+        ("location", "/all/%zz", true),
+        ("x-location", "/all/x", true),
+    ] {
+        let mut sim = Sim::new();
+        let host = ("host", "gateway.test");
+        sim.get("/all/x", &[KEY, host], ok(&[("cache-control", "max-age=60")], ""));
+        sim.send("POST", "/api/v1/jobs", &[KEY, host], says(201, &[(name, value)], ""));
+        let kept = sim.get("/all/x", &[KEY, host], ok(&[], "")).asked.is_none();
+        assert_eq!(kept, expected, "{name}: {value}");
+    }
     // Calls that could never make an entry invalid cost the store nothing.
     let mut sim = Sim::new();
     sim.send("POST", "/api/v1/workers/w/heartbeat", &[KEY], says(200, &[], ""));
@@ -114,7 +132,7 @@ fn routes_that_are_off_are_not_asked() {
     let rule =
         |path: &str, cache| RouteRule { path: path.into(), cache: Some(cache), ..RouteRule::default() };
     document.routes.push(rule("/off/*", RouteCache::Off));
-    document.routes.push(rule("/api/*", RouteCache::Shared { ttl_seconds: Some(60) }));
+    document.routes.push(rule("/api/*", RouteCache::Shared { ttl_seconds: Some(60), heuristic: false }));
     for (method, path, asked) in [
         ("GET", "/other", 1),
         ("GET", "/off/x", 0),

@@ -134,8 +134,8 @@ impl Sim {
             ..RouteRule::default()
         };
         document.routes.extend([
-            rule("/own/*", RouteCache::PerCredential { ttl_seconds: Some(60) }),
-            rule("/all/*", RouteCache::Shared { ttl_seconds: Some(60) }),
+            rule("/own/*", RouteCache::PerCredential { ttl_seconds: Some(60), heuristic: false }),
+            rule("/all/*", RouteCache::Shared { ttl_seconds: Some(60), heuristic: false }),
         ]);
         let cache = Arc::new(Cache::new(&document).unwrap());
         let gateway = Gateway::with_plugins(document, vec![cache, Arc::new(Credential)]).unwrap();
