@@ -117,11 +117,21 @@ fn put(from: &Path, to: &Path) -> Result<(), Error> {
         .map_err(|error| format!("cannot write {}: {error}; run as root", to.display()))
 }
 
-/// The path with the linkers that come with rustup's toolchain.
-pub(crate) fn with_linkers() -> Result<String, Error> {
+/// Where rustup's toolchain keeps its linkers.
+fn linkers() -> Result<String, Error> {
     let sysroot = output(command("rustc", &["--print", "sysroot"])?)?;
     let host = output(command("rustc", &["--print", "host-tuple"])?)?;
-    let tools = format!("{sysroot}/lib/rustlib/{host}/bin");
+    Ok(format!("{sysroot}/lib/rustlib/{host}/bin"))
+}
+
+/// The linker of modules; one of another age on the path would link what it does not understand.
+pub(crate) fn linker() -> Result<String, Error> {
+    Ok(format!("{}/gcc-ld/wasm-ld", linkers()?))
+}
+
+/// The path with the linkers that come with rustup's toolchain.
+pub(crate) fn with_linkers() -> Result<String, Error> {
+    let tools = linkers()?;
     Ok(format!("{}:{tools}:{tools}/gcc-ld", std::env::var("PATH").unwrap_or_default()))
 }
 

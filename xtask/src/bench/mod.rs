@@ -2,6 +2,7 @@
 
 mod bridge;
 mod quick;
+mod spin;
 mod stage;
 
 /// The benches.
@@ -25,6 +26,15 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
+    /// The Spin component against the native server: a request in an instance that lives, and in one made for it
+    Spin {
+        /// Requests per measurement
+        #[arg(long, default_value_t = 300)]
+        requests: usize,
+        /// Measurements per contestant; the median counts
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
 }
 
 /// Runs a bench; an error is a mark that was missed, or a contestant that did not start.
@@ -32,5 +42,6 @@ pub(crate) fn run(bench: &Bench) -> Result<(), String> {
     match bench {
         Bench::Quick { seconds, rounds } => quick::measure(*seconds, *rounds),
         Bench::Bridge { seconds, rounds } => bridge::measure(*seconds, *rounds),
+        Bench::Spin { requests, rounds } => spin::measure(*requests, *rounds),
     }
 }

@@ -46,7 +46,7 @@ fn component(flags: &[&str]) -> Result<PathBuf, Error> {
     build.args(["--package", "acip-spin", "--crate-type", "cdylib"]).args(flags);
     build.arg("--").arg(format!("-Clink-arg=--wasm-ld-path={}", linker.display()));
     build.env("WASM_OPT", root.join("target/node/node_modules/.bin/wasm-opt"));
-    build.env("PATH", wasm::with_linkers()?);
+    build.env("WASM_LD", wasm::linker()?).env("PATH", wasm::with_linkers()?);
     if let Some(compiler) = compiler {
         build.env("RUSTC", compiler);
     }
@@ -72,7 +72,7 @@ fn linker(root: &Path) -> Result<PathBuf, Error> {
 /// Links, then optimises the output in place. What the component is made from are sections of the module, which stay.
 const SMALL: &str = r#"#!/bin/sh
 set -e
-wasm-ld "$@"
+"$WASM_LD" "$@"
 for word in "$@"; do
     [ "$last" = -o ] && out=$word
     last=$word
