@@ -14,13 +14,15 @@ mod spin;
 mod state;
 mod variables;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 fn main() -> ExitCode {
     let done = match std::env::args().nth(1).as_deref() {
         None => serve(),
-        Some("precompile") => manifest::Manifest::read(&root().join("spin.toml"))
-            .and_then(|manifest| engine::precompile(&root().join(manifest.component().source()))),
+        Some("precompile") => precompile(&root()),
         Some(other) => Err(format!("unknown command `{other}`; write `precompile`, or nothing to serve")),
     };
     match done {
@@ -30,6 +32,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Compiles what is there: a start takes no time then.
+fn precompile(root: &Path) -> Result<(), String> {
+    let manifest = manifest::Manifest::read(&root.join("spin.toml"))?;
+    engine::precompile(&root.join(manifest.component().source()))?;
+    let plain = root.join(server::PLAIN);
+    if plain.exists() { engine::precompile(&plain) } else { Ok(()) }
 }
 
 fn serve() -> Result<(), String> {

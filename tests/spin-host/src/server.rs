@@ -1,5 +1,7 @@
 //! The HTTP server, which gives each request to an instance, as Spin 4 does: an instance takes up to 128 requests, 16 of them
-//! at a time, and goes after a second without any; or, with `ACIP_SPIN_INSTANCE=fresh`, one request each.
+//! at a time, and goes after a second without any; or, with `ACIP_SPIN_INSTANCE=fresh`, one request each. With `ACIP_SPIN_PLAIN` it
+//! serves the component that was built without Spin's own interfaces, and offers none: WASI and an environment, as
+//! `wasmtime serve` does.
 
 use std::{
     convert::Infallible,
@@ -54,19 +56,27 @@ pub(crate) async fn run(root: &Path) -> Result<(), String> {
     let fill = |template: &String| variables.fill(template);
     let allowed = component.allowed_outbound_hosts.iter().map(fill).collect::<Result<Vec<_>, _>>()?;
     let filled = component.variables.iter().map(|(name, template)| Ok((name.clone(), fill(template)?)));
-    let app = App {
+    let mut app = App {
         variables: filled.collect::<Result<_, String>>()?,
         allowed: Arc::new(AllowedHosts::parse(allowed)?),
         environment: component.environment.clone(),
     };
+    let mut source = component.source();
+    let plain = environment("ACIP_SPIN_PLAIN").is_some();
+    if plain {
+        source = PLAIN;
+        app.environment.extend(std::env::vars());
+    }
     let engine = engine::engine()?;
-    let code = engine::load(&engine, &root.join(component.source()))?;
+    let code = engine::load(&engine, &root.join(source))?;
     let mut linker = Linker::new(&engine);
     let trouble = |error: wasmtime::Error| format!("{error:#}");
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(trouble)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker).map_err(trouble)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker).map_err(trouble)?;
-    spin::add_to_linker(&mut linker).map_err(trouble)?;
+    if !plain {
+        spin::add_to_linker(&mut linker).map_err(trouble)?;
+    }
     let instances = Instances {
         client: Client::new(Arc::clone(&app.allowed)),
         service: linker.instantiate_pre(&code).and_then(ServicePre::new).map_err(trouble)?,
@@ -243,6 +253,9 @@ impl WorkerState for Worker {
         }
     }
 }
+
+/// Built without the crate's feature `spin`, for the tests.
+pub(crate) const PLAIN: &str = "target/spin-plain/wasm32-wasip2/e2e/acip_spin.wasm";
 
 const MOST_AT_A_TIME: usize = 16;
 const IDLE: Duration = Duration::from_secs(1);

@@ -34,10 +34,14 @@ pub(super) fn measure(requests: usize, rounds: usize) -> Result<(), String> {
         start("spin", &mut host(), &folder, reused, origin)?,
         start("spin-fresh", &mut once, &folder, fresh, origin)?,
     ];
-    println!("\none request at a time on one connection, embedded store; medians of {rounds} rounds of {requests}, in µs\n");
+    println!(
+        "\none request at a time on one connection, embedded store; medians of {rounds} rounds of {requests}, in µs\n"
+    );
     println!("| request | native | instance that lives | its ratio | instance per request | its ratio |");
     println!("|---|---:|---:|---:|---:|---:|");
-    for (name, path) in [("a page of its own, `/gateway/livez`", "/gateway/livez"), ("forwarded to nginx", "/bench")] {
+    for (name, path) in
+        [("a page of its own, `/gateway/livez`", "/gateway/livez"), ("forwarded to nginx", "/bench")]
+    {
         let contestants = [native, reused, fresh];
         let mut medians = [Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..rounds.max(1) {
@@ -101,7 +105,13 @@ fn middle(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-fn start(name: &str, command: &mut Command, folder: &Path, port: u16, origin: u16) -> Result<Running, String> {
+fn start(
+    name: &str,
+    command: &mut Command,
+    folder: &Path,
+    port: u16,
+    origin: u16,
+) -> Result<Running, String> {
     command.current_dir(folder).envs([
         ("GATEWAY_HOST", "127.0.0.1"),
         ("GATEWAY_PORT", &port.to_string()),
