@@ -21,7 +21,12 @@ async fn a_forbidden_origin_is_named_so() {
         return;
     }
     let origin = Origin::start();
-    let gateway = Gateway::start(&[&origin.url()], &[("SPIN_VARIABLE_ALLOWED_ORIGIN", "http://127.0.0.1:1")]);
+    // All entries count for all that leaves.
+    let allowed = [
+        ("SPIN_VARIABLE_ALLOWED_ORIGIN", "http://127.0.0.1:1"),
+        ("SPIN_VARIABLE_ALLOWED_STORE", "redis://127.0.0.1:1"),
+    ];
+    let gateway = Gateway::start(&[&origin.url()], &allowed);
     let answer = gateway.http().get("/_test/echo").key(KEY).send().await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (502, "BAD_GATEWAY"));
     assert!(answer.text().contains("allowed_outbound_hosts"), "{}", answer.text());
