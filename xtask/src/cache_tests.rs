@@ -1,9 +1,8 @@
 //! `cargo xtask cache-tests`: a public suite about HTTP caches, run against the native build with the embedded store and with
 //! Redis. What came of it is a part of docs/conformance.md.
 
-use std::fs;
-
 use crate::{
+    conformance,
     run::{Error, command, must, output, root},
     setup, test,
 };
@@ -29,18 +28,5 @@ pub(crate) fn run(id: Option<&str>) -> Result<(), Error> {
     }
     eprintln!("xtask: http-cache-tests, some twenty seconds");
     let table = output(node)?;
-    replace("http-cache-tests", &table)
-}
-
-/// Puts a table between its two marks in the document.
-pub(crate) fn replace(name: &str, table: &str) -> Result<(), Error> {
-    let path = root()?.join("docs/conformance.md");
-    let name_file = |error: std::io::Error| format!("{}: {error}", path.display());
-    let text = fs::read_to_string(&path).map_err(name_file)?;
-    let marks = [format!("<!-- {name} -->\n"), format!("<!-- /{name} -->\n")];
-    let parts =
-        text.split_once(&marks[0]).and_then(|(before, rest)| Some((before, rest.split_once(&marks[1])?.1)));
-    let (before, after) = parts.ok_or_else(|| format!("{} has no place for {name}", path.display()))?;
-    let new = format!("{before}{}\n{table}\n\n{}{after}", marks[0], marks[1]);
-    if new == text { Ok(()) } else { fs::write(&path, new).map_err(name_file) }
+    conformance::replace("http-cache-tests", &table)
 }

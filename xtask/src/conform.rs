@@ -2,7 +2,8 @@
 //! target that is not built yet is built first.
 
 use crate::{
-    run::{Error, cargo, command, must},
+    conformance,
+    run::{Error, cargo, command, must, output},
     setup,
     targets::Target,
     test,
@@ -41,6 +42,9 @@ pub(crate) fn run(which: Option<Which>) -> Result<(), Error> {
     };
     if wanted(Which::Core) {
         row(&[], "core")?;
+        let mut table = command("target/e2e/acip-conform", &["table"])?;
+        table.env("ACIP_CASE", "headers/trace_context");
+        conformance::replace("trace-context", &output(table)?)?;
     }
     let built =
         [(Which::Worker, Target::Worker), (Which::Spin, Target::Spin), (Which::Lambda, Target::Lambda)];

@@ -4,7 +4,9 @@
 mod bench;
 mod cache_tests;
 mod conform;
+mod conformance;
 mod lint;
+mod mutants;
 mod replay;
 mod run;
 mod setup;
@@ -49,6 +51,11 @@ enum Task {
         /// Only the test of this id, with the traffic that it makes; nothing is written
         id: Option<String>,
     },
+    /// Give the core one deliberate mistake at a time, and see whether the corpus notices
+    Mutants {
+        /// Only those whose name contains this
+        filter: Option<String>,
+    },
     /// Decide generated requests natively and as wasm, and compare
     Replay {
         /// What the requests are made from
@@ -72,6 +79,7 @@ fn main() -> ExitCode {
         Task::Lambda(act) => Target::Lambda.act(&act),
         Task::Conform { target } => conform::run(target),
         Task::CacheTests { id } => cache_tests::run(id.as_deref()),
+        Task::Mutants { filter } => mutants::run(filter.as_deref()),
         Task::Replay { seed, count } => replay::run(seed, count),
         Task::Bench(bench) => bench::run(&bench),
     };

@@ -35,6 +35,21 @@ pub(crate) fn check() -> Result<(), Error> {
     }
 }
 
+/// Builds the program that replays recordings as a component of WASI 0.2, and says where it is.
+pub(crate) fn replayer() -> Result<PathBuf, Error> {
+    let compiler = compiler(WASIP2)?;
+    let words = ["build", "--locked", "--release", "--target", WASIP2, "--package", "acip-wasm"];
+    let mut build = cargo(&words)?;
+    build.args(["--bin", "acip-replay", "--target-dir", "target/wasm"]);
+    build.env("CARGO_PROFILE_RELEASE_LTO", "off");
+    if let Some(compiler) = compiler {
+        build.env("RUSTC", compiler);
+        build.env("PATH", with_linkers()?);
+    }
+    must(build)?;
+    Ok(root()?.join("target/wasm").join(WASIP2).join("release/acip-replay.wasm"))
+}
+
 /// Where the module is once it is built.
 pub(crate) fn module() -> Result<PathBuf, Error> {
     Ok(root()?.join("target/wasm").join(UNKNOWN).join("release/acip_wasm.wasm"))
