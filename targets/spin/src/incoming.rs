@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use acip_core::facts::{Hints, Peer};
 use acip_shell::Visitor;
-use http::{HeaderValue, Request, Uri, header, uri::Scheme};
+use http::{HeaderValue, Request, Uri, Version, header, uri::Scheme};
 
 use crate::body::Streamed;
 
@@ -24,10 +24,13 @@ pub(crate) async fn read(request: spin_sdk::http::Request) -> (Visitor, Request<
     }
     let uri = std::mem::take(&mut parts.uri).into_parts();
     // The platform has taken the field away.
-    if let Some(authority) = &uri.authority
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
-        parts.headers.insert(header::HOST, host);
+    match uri.authority.as_ref().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
+        Some(host) => {
+            parts.headers.insert(header::HOST, host);
+        }
+        // Some hosts tell it nowhere; in this version it may be missing.
+        None if !parts.headers.contains_key(header::HOST) => parts.version = Version::HTTP_10,
+        None => {}
     }
     parts.uri = uri.path_and_query.map(Uri::from).unwrap_or_default();
     let visitor = Visitor {

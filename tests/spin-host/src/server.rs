@@ -97,17 +97,18 @@ pub(crate) async fn run(root: &Path) -> Result<(), String> {
     println!("{{\"level\":\"info\",\"message\":\"serving\",\"address\":\"{address}\"}}");
     let mut terminated = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     tokio::select! {
-        () = accept(listener, ProxyHandler::new(instances)) => Ok(()),
+        () = accept(listener, ProxyHandler::new(instances), plain) => Ok(()),
         _ = terminated.recv() => Ok(()),
     }
 }
 
-async fn accept(listener: TcpListener, handler: ProxyHandler<Instances>) {
+async fn accept(listener: TcpListener, handler: ProxyHandler<Instances>, plain: bool) {
     loop {
         let Ok((stream, peer)) = listener.accept().await else { continue };
         let handler = handler.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(handler.clone(), request, peer));
+            let service =
+                service_fn(move |request| answer(handler.clone(), request, (!plain).then_some(peer)));
             // A client that breaks off is no concern of the host.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
@@ -117,9 +118,15 @@ async fn accept(listener: TcpListener, handler: ProxyHandler<Instances>) {
 async fn answer(
     handler: ProxyHandler<Instances>,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: Option<SocketAddr>,
 ) -> Result<Response<WasiBody>, Infallible> {
-    let answered = match prepare(request, peer) {
+    let prepared = match peer {
+        Some(peer) => prepare(request, peer),
+        // Hosts that only serve components tell no more than they were sent.
+        None => Ok(request),
+    };
+    let request = prepared.map(|request| request.map(|body| body.map_err(Error::from).boxed_unsync()));
+    let answered = match request {
         Ok(request) => handler.handle((), request).await.map_err(|error| format!("{error:#}")),
         Err(error) => Err(error),
     };
@@ -132,7 +139,7 @@ async fn answer(
 }
 
 /// Completes the URI and adds the fields that Spin adds, as far as they tell something for this route.
-fn prepare(mut request: Request<Incoming>, peer: SocketAddr) -> Result<Request<WasiBody>, String> {
+fn prepare(mut request: Request<Incoming>, peer: SocketAddr) -> Result<Request<Incoming>, String> {
     request.headers_mut().remove(header::CONNECTION);
     let mut uri = std::mem::take(request.uri_mut()).into_parts();
     let told = match request.headers().get(header::HOST) {
@@ -163,7 +170,7 @@ fn prepare(mut request: Request<Incoming>, peer: SocketAddr) -> Result<Request<W
         let value = HeaderValue::from_str(value).map_err(|error| error.to_string())?;
         request.headers_mut().insert(name, value);
     }
-    Ok(request.map(|body| body.map_err(Error::from).boxed_unsync()))
+    Ok(request)
 }
 
 /// Makes instances.
