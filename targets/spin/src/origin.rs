@@ -2,7 +2,10 @@
 
 use acip_core::{OriginFailure, config::LogLevel, telemetry::notice};
 use acip_shell::{Failure, OriginRequest, Upload};
-use http::{HeaderMap, HeaderValue, Method, Response, Uri, header};
+use http::{
+    HeaderMap, HeaderValue, Method, Response, Uri, header,
+    uri::{Authority, PathAndQuery},
+};
 use http_body::Body as _;
 use spin_sdk::{
     http::send as send_by_platform,
@@ -48,7 +51,7 @@ pub(crate) async fn send(
     };
     let sent = async { fetch(make(request.method, uri, &headers, taken, ended)?).await };
     sent.await.map_err(|error| {
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let authority = uri.authority().map_or("", Authority::as_str);
         let detail = format!("{authority}: {error}");
         say(&notice::json_line(now_ms(), LogLevel::Warn, "no response from the origin", Some(&detail)));
         failure(&error)
@@ -70,8 +73,8 @@ pub(crate) fn make(
     request.set_method(&method.clone().into()).map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
     let bad = |()| ErrorCode::HttpRequestUriInvalid;
     request.set_scheme(uri.scheme().map(Into::into).as_ref()).map_err(bad)?;
-    request.set_authority(uri.authority().map(|authority| authority.as_str())).map_err(bad)?;
-    request.set_path_with_query(uri.path_and_query().map(|path| path.as_str())).map_err(bad)?;
+    request.set_authority(uri.authority().map(Authority::as_str)).map_err(bad)?;
+    request.set_path_with_query(uri.path_and_query().map(PathAndQuery::as_str)).map_err(bad)?;
     Ok(request)
 }
 
