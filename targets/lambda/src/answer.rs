@@ -25,9 +25,20 @@ pub(crate) enum Envelope {
     Single,
 }
 
+/// How a streamed response ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Streamed {
+    /// All of it was sent.
+    Whole,
+    /// The origin failed on the way, and the trailers say so.
+    Broken,
+    /// Nobody takes it.
+    Left,
+}
+
 /// Sends the prelude and the body. What breaks on the way breaks for the client, too: the runtime API hears of it in
 /// trailers and does not end the response in an orderly way.
-pub(crate) async fn stream<P: Ports>(parts: &Parts, body: Body<P>, mut to: Sender) {
+pub(crate) async fn stream<P: Ports>(parts: &Parts, mut body: Body<P>, mut to: Sender) -> Streamed {
     let prelude = json!({
         "statusCode": parts.status.as_u16(),
         "headers": joined(&parts.headers),
@@ -37,9 +48,8 @@ pub(crate) async fn stream<P: Ports>(parts: &Parts, body: Body<P>, mut to: Sende
     if to.send_data(prelude.to_string().into()).await.is_err()
         || to.send_data(Bytes::from_static(&[0; 8])).await.is_err()
     {
-        return;
+        return Streamed::Left;
     }
-    let mut body = body;
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         match frame {
             Ok(frame) => {
@@ -47,15 +57,16 @@ pub(crate) async fn stream<P: Ports>(parts: &Parts, body: Body<P>, mut to: Sende
                 let Ok(data) = frame.into_data() else { continue };
                 // Dropping the body tells the origin that the client left.
                 if !data.is_empty() && to.send_data(data).await.is_err() {
-                    return;
+                    return Streamed::Left;
                 }
             }
             Err(error) => {
                 let _ = to.send_trailers(trailers(error)).await;
-                return;
+                return Streamed::Broken;
             }
         }
     }
+    Streamed::Whole
 }
 
 /// Collects the body into the caller's JSON object.

@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use acip_core::{config::LogLevel, telemetry::notice};
 use acip_gateway::{
     entropy::Supply,
     logs,
@@ -20,6 +19,8 @@ use acip_shell::{Instance, Moment, Opened};
 use bytes::Bytes;
 use http_body_util::Full;
 use tokio::{sync::Notify, time::timeout};
+
+use crate::variables;
 
 /// Body of a request: an event holds all of it.
 pub(crate) type RequestBody = Full<Bytes>;
@@ -42,35 +43,25 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Reads the variables, compiles, connects.
+    /// Reads the variables, compiles, connects. What is wrong with any of it is logged, and every request refused.
     pub(crate) async fn open() -> Rc<Self> {
         let began = Instant::now();
-        let moment = Moment { now_ms: now_ms(), mono_us: 0 };
-        let Opened { instance, log } = Instance::open("lambda", variables(), moment);
+        let (opened, store) = open(Moment { now_ms: now_ms(), mono_us: 0 }).await;
+        let Opened { instance, log } = opened;
         logs::init(&instance.document().log);
         for line in log {
             say(&line);
         }
-        let settings = &instance.document().store;
-        let store = settings.url.as_ref().and_then(|_| {
-            StoreClient::open(settings, Arc::new(Mutex::default()))
-                .inspect_err(|error| {
-                    let detail = error.to_string();
-                    let message = "the store's address is bad; this instance's memory stands in";
-                    say(&notice::json_line(now_ms(), LogLevel::Error, message, Some(&detail)));
-                })
-                .ok()
-        });
         if let Some(store) = &store {
             // The first request should not find the store down only because it came early.
             let _ = timeout(STORE_SETTLES, store.settled()).await;
         }
         Rc::new(Self {
+            region: region(&instance),
             instance,
             store,
             pool: Pool::new(Arc::new(Complaints::default())),
             entropy: RefCell::default(),
-            region: std::env::var("AWS_REGION").ok().filter(|region| !region.is_empty()),
             began,
             rested: Cell::new(SystemTime::now()),
             tasks: Cell::new(0),
@@ -122,30 +113,20 @@ impl Host {
     }
 }
 
-/// The environment, with the document in place of a path to it.
-fn variables() -> Vec<(String, String)> {
-    let mut variables: Vec<_> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let document = variables.iter_mut().find(|(name, _)| name == "GATEWAY_CONFIG");
-    if let Some((_, text)) = document.filter(|(_, text)| is_path(text)) {
-        match std::fs::read_to_string(&*text) {
-            Ok(read) => *text = read,
-            // Left as it is: it is no document, and the error says which text was none.
-            Err(error) => {
-                let detail =
-                    format!("`{text}`: {error}; write the path of a file in the bundle, or the text itself");
-                let message = "GATEWAY_CONFIG names a file that cannot be read";
-                say(&notice::json_line(now_ms(), LogLevel::Error, message, Some(&detail)));
-            }
-        }
+async fn open(moment: Moment) -> (Opened, Option<StoreClient>) {
+    let variables = match variables::read().await {
+        Ok(variables) => variables,
+        Err(errors) => return (Instance::refusing(TARGET, errors, moment), None),
+    };
+    let opened = Instance::open(TARGET, variables, moment);
+    let settings = &opened.instance.document().store;
+    if settings.url.is_none() {
+        return (opened, None);
     }
-    variables
-}
-
-/// A document has an equals sign or a brace; a path to one has neither, and one line.
-fn is_path(text: &str) -> bool {
-    !text.is_empty() && !text.contains(['=', '{', '[', '\n'])
+    match StoreClient::open(settings, Arc::new(Mutex::default())) {
+        Ok(store) => (opened, Some(store)),
+        Err(error) => (Instance::refusing(TARGET, vec![format!("REDIS_URL: {error}")], moment), None),
+    }
 }
 
 /// Waits until the store's connection stands again.
@@ -159,6 +140,9 @@ async fn reconnected(store: &StoreClient) {
 pub(crate) fn say(line: &str) {
     eprintln!("{line}");
 }
+
+/// Name of this build.
+const TARGET: &str = "lambda";
 
 /// A pause after which connections are not trusted: origins close idle ones after some seconds.
 const FROZEN: Duration = Duration::from_secs(1);

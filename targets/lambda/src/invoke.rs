@@ -27,7 +27,7 @@ use lambda_runtime::{
 use lambda_runtime_api_client::{PooledClient, body::Body as ApiBody, build_request};
 
 use crate::{
-    answer::{self, Envelope},
+    answer::{self, Envelope, Streamed},
     event::{self, Call, Caller, Unreadable},
     host::{Host, RequestBody, say},
     ports::LambdaPorts,
@@ -138,8 +138,13 @@ async fn send(
     }
     let (sender, stream) = ApiBody::channel();
     let post = api.call(request.body(stream)?);
-    let (taken_by_api, ()) = tokio::join!(post, answer::stream(&parts, body, sender));
-    taken(taken_by_api)
+    let (accepted, streamed) = tokio::join!(post, answer::stream(&parts, body, sender));
+    let accepted = taken(accepted);
+    if streamed == Streamed::Broken {
+        // Emulators hear trailers, but break the client's connection only when this one ends.
+        api.reset_pool();
+    }
+    accepted
 }
 
 fn streaming_fields(headers: &mut HeaderMap) {

@@ -3,13 +3,15 @@
 //!
 //! An event becomes a request ([`event`]), the driver of `acip-shell` answers it over [`ports`], and [`answer`] gives the
 //! response the shape that the caller of the function expects. [`invoke`] is one invocation from end to end; [`host`]
-//! is what the process keeps between them. Policy is the core's, connections are the native build's.
+//! is what the process keeps between them, [`variables`] its configuration. Policy is the core's, connections are the
+//! native build's.
 
 mod answer;
 mod event;
 mod host;
 mod invoke;
 mod ports;
+mod variables;
 
 use std::process::ExitCode;
 

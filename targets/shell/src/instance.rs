@@ -73,6 +73,19 @@ impl Instance {
             let gateway = Gateway::compile(document).map_err(|error| vec![error.to_string()])?;
             Ok((gateway, Board::new(origins), memory))
         });
+        Self::of(target, read, moment)
+    }
+
+    /// An instance that refuses everything, because the platform found these errors in its configuration.
+    pub fn refusing(target: &'static str, errors: Vec<String>, moment: Moment) -> Opened {
+        Self::of(target, Err(errors), moment)
+    }
+
+    fn of(
+        target: &'static str,
+        read: Result<(Gateway, Board, Memory), Vec<String>>,
+        moment: Moment,
+    ) -> Opened {
         let mut log = Vec::new();
         let (gateway, board, memory, bad) = match read {
             Ok((gateway, board, memory)) => (gateway, board, memory, false),
