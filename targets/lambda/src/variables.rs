@@ -27,7 +27,9 @@ pub(crate) async fn read() -> Result<Vec<(String, String)>, Vec<String>> {
             })
         } else if name == "GATEWAY_CONFIG" && is_path(value) {
             std::fs::read_to_string(&*value).map_err(|error| {
-                format!("{name}: `{value}`: {error}; write the path of a bundled file, or the document itself")
+                format!(
+                    "{name}: `{value}`: {error}; write the path of a bundled file, or the document itself"
+                )
             })
         } else {
             continue;
@@ -63,7 +65,8 @@ struct Parameter {
 
 async fn fetch(port: &str, token: &str, parameter: &str) -> Result<String, String> {
     let endpoint = format!("http://127.0.0.1:{port}").parse();
-    let endpoint = endpoint.map_err(|_| format!("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT=`{port}`: write a port"))?;
+    let endpoint =
+        endpoint.map_err(|_| format!("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT=`{port}`: write a port"))?;
     let name = utf8_percent_encode(parameter, NON_ALPHANUMERIC);
     let mut token = HeaderValue::try_from(token).map_err(|_| "AWS_SESSION_TOKEN is no field value")?;
     token.set_sensitive(true);
@@ -72,11 +75,14 @@ async fn fetch(port: &str, token: &str, parameter: &str) -> Result<String, Strin
         .body(Body::empty())
         .map_err(|error| error.to_string())?;
     let missing = |error| format!("{error}; add the layer of the Parameters and Secrets extension");
-    let answer = PooledClient::builder().with_endpoint(endpoint).build().call(request).await.map_err(missing)?;
+    let answer =
+        PooledClient::builder().with_endpoint(endpoint).build().call(request).await.map_err(missing)?;
     let status = answer.status();
     let body = answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
     if status != StatusCode::OK {
-        return Err(format!("the extension answered {status}; the function's role needs ssm:GetParameter on it"));
+        return Err(format!(
+            "the extension answered {status}; the function's role needs ssm:GetParameter on it"
+        ));
     }
     let found: Found = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
     Ok(found.parameter.value)
