@@ -28,6 +28,10 @@ pub enum Feature {
     RefusedConnections,
     /// Lines of a repeated field stay apart; where they do not, they are joined by commas (RFC 9110 §5.3).
     RepeatedFields,
+    /// The client is told how long a response is before it comes.
+    Lengths,
+    /// An instance serves several requests at the same time, and counts them together.
+    Concurrency,
     /// A body without a length that breaks off is told from one that has ended.
     BrokenChunks,
     /// A client that leaves is noticed although nothing is written to it.
@@ -56,6 +60,8 @@ impl Feature {
         Self::PeerAddress,
         Self::RefusedConnections,
         Self::RepeatedFields,
+        Self::Lengths,
+        Self::Concurrency,
         Self::BrokenChunks,
         Self::SilentLeave,
         Self::OwnConnections,
@@ -81,18 +87,23 @@ impl Feature {
             (Self::StreamedUploads, _) => None,
             (Self::RefusedConnections, Worker) => Some("the platform says `lost` of both"),
             (Self::RefusedConnections, Spin | Lambda) => None,
-            (Self::RepeatedFields, Worker) => Some("the platform joins the lines of a field"),
+            (Self::RepeatedFields, Worker | Lambda) => Some("the platform joins the lines of a field"),
+            (Self::Lengths, Lambda) => Some("what is streamed is chunked, its length another field"),
+            (Self::Lengths, Worker | Spin) => None,
+            (Self::Concurrency, Lambda) => Some("an instance takes one request at a time"),
+            (Self::Concurrency, Worker | Spin) => None,
+            (Self::RepeatedFields, Spin) => None,
             (Self::BrokenChunks, Worker) => Some("workerd ends every chunked body as if it were whole"),
             (Self::SilentLeave, Worker) => Some("workerd notices it when it writes"),
             (Self::SilentLeave, Spin) => {
                 Some("a silent stream is looked after twice a second; before the head nothing tells")
             }
             (Self::OwnConnections, Worker | Spin) => Some("the platform keeps the connections to origins"),
-            (Self::RepeatedFields | Self::BrokenChunks, Spin | Lambda) => None,
-            (Self::SilentLeave | Self::OwnConnections, Lambda) => None,
+            (Self::SilentLeave, Lambda) => Some("the function hears of it when it writes"),
+            (Self::BrokenChunks, Spin | Lambda) | (Self::OwnConnections, Lambda) => None,
             (Self::ConnectionField, Spin) => Some("the platform keeps the field for itself"),
-            (Self::OwnCounters, Spin) => Some("they are added in the store, after the answer"),
-            (Self::ConnectionField | Self::OwnCounters, Worker | Lambda) => None,
+            (Self::OwnCounters, Spin | Lambda) => Some("they are added in the store, after the answer"),
+            (Self::ConnectionField, Worker | Lambda) | (Self::OwnCounters, Worker) => None,
             (Self::PeerAddress, _) => Some("the platform says who the client is"),
         }
     }

@@ -48,6 +48,8 @@ impl Gateway {
         } else {
             // Launchers start programs of their own.
             command.envs(["PATH", "HOME"].map(|name| (name, std::env::var(name).unwrap_or_default())));
+            // Where there is a choice of platforms.
+            command.envs(std::env::vars().filter(|(name, _)| name == "ACIP_LAMBDA_EMULATOR"));
         }
         command.env("AUTH_API_KEYS", format!("test:{KEY},other:{OTHER_KEY}"));
         if !origins.is_empty() {

@@ -57,6 +57,11 @@ async fn a_credential_comes_in_three_fields_and_they_must_agree() {
             call = call.header(name, value);
         }
         let answer = call.send().await;
+        let same_field = matches!(fields.as_slice(), [(first, _), (second, _)] if first == second);
+        if same_field && answer.status == 401 && !supported(&[Feature::RepeatedFields]) {
+            // Joined without a space they are one credential, which nobody has.
+            continue;
+        }
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{fields:?}");
         assert_eq!(answer.header("www-authenticate").starts_with("Bearer "), status == 401, "{fields:?}");
     }

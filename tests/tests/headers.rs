@@ -66,7 +66,7 @@ async fn the_origin_gets_what_the_client_sent_without_what_was_for_the_connectio
         }
         assert!(echo.all(gone).is_empty(), "{gone}: {}", echo.0);
     }
-    assert_eq!(echo.all("x-custom"), one_two());
+    assert!(is_one_two(&echo.all("x-custom")), "{}", echo.0);
     for (name, value) in
         [("accept", "text/html"), ("cookie", "a=b"), ("content-type", "application/json"), ("x-api-key", KEY)]
     {
@@ -94,7 +94,9 @@ async fn a_request_has_an_id() {
         assert!(if kept { to_client == given } else { is_version_7(&to_client) }, "{given}: {to_client}");
     }
     let twice = ask(&stand).header("x-request-id", "a").header("x-request-id", "b").send().await;
-    assert!(is_version_7(twice.header("x-request-id")));
+    // Joined without a space, two ids look like one.
+    let id = twice.header("x-request-id");
+    assert!(is_version_7(id) || id == "a,b" && !supported(&[Feature::RepeatedFields]), "{id}");
     assert!(is_version_7(ask(&stand).send().await.header("x-request-id")));
 }
 
@@ -225,9 +227,10 @@ async fn the_client_is_told_what_the_gateway_did() {
     assert_eq!(polling.header("x-ratelimit-limit"), "1000", "polling has limits of its own");
 }
 
-/// A field that was sent in two lines.
-fn one_two() -> &'static [&'static str] {
-    if supported(&[Feature::RepeatedFields]) { &["one", "two"] } else { &["one, two"] }
+/// Whether a field that was sent in two lines, `one` and `two`, came so.
+fn is_one_two(lines: &[&str]) -> bool {
+    let joined = lines == ["one,two"] || lines == ["one, two"];
+    lines == ["one", "two"] || joined && !supported(&[Feature::RepeatedFields])
 }
 
 #[tokio::test]
@@ -266,10 +269,9 @@ async fn what_the_origin_says_of_its_connection_or_in_our_name_ends_here() {
         assert_ne!(answer.header(name), theirs, "{name}");
         assert_eq!(answer.headers.get_all(name).iter().count(), 1, "{name}");
     }
-    for (name, values) in [("x-custom", one_two()), ("set-cookie", &["a=1", "b=2"])] {
-        let found: Vec<_> = answer.headers.get_all(name).iter().collect();
-        assert_eq!(found, values, "{name}");
-    }
+    let all = |name| answer.headers.get_all(name).iter().map(|it| it.to_str().unwrap()).collect::<Vec<_>>();
+    assert!(is_one_two(&all("x-custom")), "{:?}", answer.headers);
+    assert_eq!(all("set-cookie"), ["a=1", "b=2"]);
     assert_eq!(answer.header("server-timing"), "db;dur=53");
 }
 
@@ -287,11 +289,13 @@ async fn forwarded_requests_are_signed_as_the_origin_verifies() {
         let said = call.key(KEY).send().await.json();
         assert_eq!(said, json!({"verified": true, "signed": true, "fresh": true, "skipped": null}));
     }
-    let large = http.call(http::Method::POST, "/_test/sign").body(vec![b'x'; 30 << 20]).key(KEY);
-    assert_eq!(
-        large.send().await.json(),
-        json!({"verified": false, "signed": false, "fresh": false, "skipped": "body"})
-    );
+    if supported(&[Feature::StreamedUploads]) {
+        let large = http.call(http::Method::POST, "/_test/sign").body(vec![b'x'; 30 << 20]).key(KEY);
+        assert_eq!(
+            large.send().await.json(),
+            json!({"verified": false, "signed": false, "fresh": false, "skipped": "body"})
+        );
+    }
     let unsigned = Gateway::start(&[&origin.url()], &[]);
     let said =
         unsigned.http().get("/_test/sign").key(KEY).header("x-signature", "spoofed").send().await.json();

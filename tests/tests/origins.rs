@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use acip_tests::{Answer, Gateway, Http, KEY, Origin, wait_for};
+use acip_tests::{Answer, Feature, Gateway, Http, KEY, Origin, supported, wait_for};
 use futures_util::future::join_all;
 use http::Method;
 use http_body_util::BodyExt as _;
@@ -161,6 +161,9 @@ async fn round_robin_takes_turns() {
 
 #[tokio::test]
 async fn the_idle_one_is_preferred() {
+    if !supported(&[Feature::Concurrency]) {
+        return;
+    }
     let (one, two) = (named(0, "one"), named(0, "two"));
     let gateway = start(&[(&one, ""), (&two, "")], &[("ROUTER_STRATEGY", "least-connections")]);
     let mut stream = gateway.http().get("/_test/sse?n=1000&ms=20").key(KEY).stream().await.unwrap();

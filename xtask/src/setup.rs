@@ -51,32 +51,29 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), Error> {
     apt(&arguments).map_err(|error| format!("{error}; {by_hand}"))
 }
 
-/// A virtual environment with the origin's pinned packages, made anew when the pins change.
+/// A virtual environment with the origin's pinned packages.
 pub(crate) fn python() -> Result<(), Error> {
+    venv("target/venv", "tests/origin/requirements.txt", &[])
+}
+
+/// A virtual environment with pinned packages, made anew when the pins change.
+pub(crate) fn venv(place: &str, pins: &str, options: &[&str]) -> Result<(), Error> {
     let root = root()?;
-    let pins = root.join("tests/origin/requirements.txt");
+    let path = root.join(pins);
     let wanted =
-        fs::read_to_string(&pins).map_err(|error| format!("cannot read {}: {error}", pins.display()))?;
-    let stamp = root.join("target/venv/requirements.txt");
+        fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let stamp = root.join(place).join("requirements.txt");
     if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(());
     }
     if !has("python3") || !succeeds(command("python3", &["-m", "ensurepip", "--version"])?) {
         install(&["python3", "python3-venv"])?;
     }
-    must(command("python3", &["-m", "venv", "--clear", "target/venv"])?)?;
-    must(command(
-        "target/venv/bin/python",
-        &[
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "-r",
-            "tests/origin/requirements.txt",
-        ],
-    )?)?;
+    must(command("python3", &["-m", "venv", "--clear", place])?)?;
+    let python = format!("{place}/bin/python");
+    let mut pip = command(&python, &["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])?;
+    pip.args(options).args(["-r", pins]);
+    must(pip)?;
     fs::write(&stamp, wanted).map_err(|error| format!("cannot write {}: {error}", stamp.display()))
 }
 

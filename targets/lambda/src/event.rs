@@ -91,6 +91,14 @@ struct Identity {
     source_ip: Option<String>,
 }
 
+impl Context {
+    /// Whether this is a function URL. It is an API of its own; emulators name none.
+    fn is_url(&self) -> bool {
+        let named = self.domain_name.as_deref().is_some_and(|name| name.contains(".lambda-url."));
+        named || self.api_id.is_none()
+    }
+}
+
 /// Reads an event.
 ///
 /// # Errors
@@ -114,9 +122,7 @@ impl Event<'_> {
         if context.http.is_none() {
             return Envelope::Lists;
         }
-        // A function URL is its own API; emulators name none.
-        let url = context.domain_name.as_deref().is_some_and(|name| name.contains(".lambda-url."));
-        if url || context.api_id.is_none() { Envelope::Stream } else { Envelope::Cookies }
+        if context.is_url() { Envelope::Stream } else { Envelope::Cookies }
     }
 
     fn caller(&self) -> Caller {
@@ -159,14 +165,15 @@ impl Event<'_> {
             let path = self.raw_path.as_deref().ok_or("`rawPath` is missing")?;
             let path = target::without_stage(path, context.stage.as_deref());
             let query = self.raw_query_string.as_deref().unwrap_or_default();
-            (http.method.as_str(), target::join(path, query))
+            // An HTTP API decodes the path, a function URL hands it over as it came.
+            (http.method.as_str(), target::join(path, !context.is_url(), query))
         } else {
             let method = self.http_method.as_deref().ok_or("`httpMethod` is missing")?;
             let path = self.path.as_deref().ok_or("`path` is missing")?;
             let (one, many) = (&self.query_string_parameters, &self.multi_value_query_string_parameters);
             // A load balancer hands parameters over as they came, API Gateway decodes them.
             let query = target::query(one.as_ref(), many.as_ref(), context.elb.is_none());
-            (method, target::join(path, &query))
+            (method, target::join(path, context.elb.is_none(), &query))
         };
         let (method, target) = target;
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| format!("`{method}` is no method"))?;

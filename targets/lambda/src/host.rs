@@ -3,6 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    io::Write as _,
     rc::Rc,
     sync::{Arc, Mutex},
     time::{Duration, Instant, SystemTime},
@@ -129,6 +130,14 @@ async fn open(moment: Moment) -> (Opened, Option<StoreClient>) {
     }
 }
 
+/// Where this runs, as a hint of where requests come from; not where the operator says it.
+fn region(instance: &Instance) -> Option<String> {
+    if instance.document().identity.region.is_some() {
+        return None;
+    }
+    std::env::var("AWS_REGION").ok().filter(|region| !region.is_empty())
+}
+
 /// Waits until the store's connection stands again.
 async fn reconnected(store: &StoreClient) {
     while !store.status().up {
@@ -136,9 +145,10 @@ async fn reconnected(store: &StoreClient) {
     }
 }
 
-/// Writes a line to the platform's log.
+/// Writes a line to the platform's log, at once: several processes may share it.
 pub(crate) fn say(line: &str) {
-    eprintln!("{line}");
+    // With nobody to read it there is nobody to tell.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Name of this build.

@@ -59,6 +59,10 @@ impl Ports for LambdaPorts {
         false
     }
 
+    fn fleet(&self) -> Option<&'static str> {
+        self.0.instance.fleet()
+    }
+
     fn sleep(&self, ms: u64) -> Self::Sleep {
         Box::pin(tokio::time::sleep(Duration::from_millis(ms)))
     }

@@ -1,15 +1,37 @@
-//! The lambda build: see `docs/targets.md`.
+//! The AWS Lambda function: built as it is deployed, served here behind `cargo lambda watch`, which emulates a function URL
+//! and the Lambda runtime API.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
-use crate::run::Error;
+use crate::{
+    run::{Error, cargo, command, must, root},
+    setup,
+};
 
-/// Builds what is deployed, and what serves it here.
+/// Builds the function's program, says how large it is, and builds what serves it here.
 pub(crate) fn build() -> Result<(), Error> {
-    Err("the lambda build is not here yet".into())
+    tools()?;
+    eprintln!("xtask: building the function as it is deployed; the first time takes some minutes");
+    must(cargo(&["build", "--locked", "--profile", "lambda", "--package", "acip-lambda"])?)?;
+    must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-lambda-host"])?)?;
+    let program = root()?.join("target/lambda/bootstrap");
+    let bytes = fs::metadata(&program).map_err(|error| format!("no {}: {error}", program.display()))?.len();
+    eprintln!("xtask: target/lambda/bootstrap: {} KiB", bytes >> 10);
+    if bytes > MAX_BYTES {
+        return Err(format!("the function's program has {bytes} bytes; it is to have at most {MAX_BYTES}"));
+    }
+    Ok(())
 }
 
 /// Serves it.
 pub(crate) fn launcher() -> Result<Command, Error> {
-    Err("the lambda build is not here yet".into())
+    command("target/e2e/acip-lambda-host", &[])
 }
+
+/// The emulator and the checkers of templates: pinned Python packages, which hold programs.
+pub(crate) fn tools() -> Result<(), Error> {
+    setup::venv("target/venv-lambda", "tests/lambda/requirements.txt", &["--no-deps"])
+}
+
+/// Bytes of the stripped program. Lambda loads all of it before the first request.
+const MAX_BYTES: u64 = 8 << 20;

@@ -15,16 +15,21 @@ pub(super) fn without_stage<'p>(path: &'p str, stage: Option<&str>) -> &'p str {
     }
 }
 
-/// A target of a path and a query, with everything encoded that cannot stand there.
-pub(super) fn join(path: &str, query: &str) -> String {
+/// A target of a path and a query, with everything encoded that cannot stand there. Where the path was `decoded` on its
+/// way, a percent sign in it may be the client's character and no escape.
+pub(super) fn join(path: &str, decoded: bool, query: &str) -> String {
     let mut target = String::with_capacity(path.len() + query.len() + 2);
     if !path.starts_with('/') {
         target.push('/');
     }
-    escape(path, PATH, &mut target);
+    if decoded {
+        escape(path, PATH, &mut target);
+    } else {
+        target.extend(utf8_percent_encode(path, PATH));
+    }
     if !query.is_empty() {
         target.push('?');
-        escape(query, QUERY, &mut target);
+        target.extend(utf8_percent_encode(query, QUERY));
     }
     target
 }
