@@ -38,6 +38,8 @@ pub(crate) struct Host {
     began: Instant,
     /// End of the last invocation by the wall clock: the monotonic one may stand still while the process is frozen.
     rested: Cell<SystemTime>,
+    /// Whether the store's connection stood then.
+    rested_up: Cell<bool>,
     /// What runs behind clients' backs.
     tasks: Cell<usize>,
     at_rest: Notify,
@@ -65,6 +67,7 @@ impl Host {
             entropy: RefCell::default(),
             began,
             rested: Cell::new(SystemTime::now()),
+            rested_up: Cell::new(true),
             tasks: Cell::new(0),
             at_rest: Notify::new(),
         })
@@ -76,17 +79,17 @@ impl Host {
     }
 
     /// Before an invocation: after a pause that may have been a freeze, origins are connected to anew, and the store has
-    /// to answer or is connected to anew.
+    /// to answer or is connected to anew. One that was lost before is left to its own tries.
     pub(crate) async fn wake(&self) {
         if self.rested.get().elapsed().is_ok_and(|pause| pause < FROZEN) {
             return;
         }
         self.pool.sweep(|_| false);
-        if let Some(store @ (StoreClient::Tcp(_) | StoreClient::Cluster(_))) = &self.store {
-            // One that does not answer gives the dead connection up; one that fails has seen its end.
-            if store.command(&["PING"]).await.is_err() {
-                let _ = timeout(STORE_SETTLES, reconnected(store)).await;
-            }
+        if let Some(store @ (StoreClient::Tcp(_) | StoreClient::Cluster(_))) = &self.store
+            && self.rested_up.get()
+        {
+            let limit = Duration::from_millis(self.instance.document().store.timeout_ms / CHECK_PART);
+            let _ = timeout(limit.max(SHORTEST_CHECK), checked(store)).await;
         }
     }
 
@@ -111,6 +114,7 @@ impl Host {
             ended.await;
         }
         self.rested.set(SystemTime::now());
+        self.rested_up.set(self.store.as_ref().is_none_or(|store| store.status().up));
     }
 }
 
@@ -138,10 +142,13 @@ fn region(instance: &Instance) -> Option<String> {
     std::env::var("AWS_REGION").ok().filter(|region| !region.is_empty())
 }
 
-/// Waits until the store's connection stands again.
-async fn reconnected(store: &StoreClient) {
-    while !store.status().up {
-        tokio::time::sleep(LOOK).await;
+/// Waits until the store answers, or its connection stands again.
+async fn checked(store: &StoreClient) {
+    // One that fails has seen the connection's end.
+    if !store.status().up || store.command(&["PING"]).await.is_err() {
+        while !store.status().up {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 }
 
@@ -159,6 +166,12 @@ const FROZEN: Duration = Duration::from_secs(1);
 
 /// Time for the store's connection before requests are served without it.
 const STORE_SETTLES: Duration = Duration::from_secs(2);
+
+/// Of the time that the store has for a decision, so much may be spent on the check before it: one in so many parts.
+const CHECK_PART: u64 = 4;
+
+/// Enough to connect anew within a region.
+const SHORTEST_CHECK: Duration = Duration::from_millis(100);
 
 /// Between looks at a connection in the making.
 const LOOK: Duration = Duration::from_millis(2);

@@ -1,0 +1,237 @@
+//! What only the Lambda build has: events of every kind of caller, answers in the shape each takes, processes that are
+//! frozen between requests. Events are files in `tests/events`; adding one needs no Rust.
+
+use std::{fs, time::Duration};
+
+use acip_tests::{Answer, Gateway, KEY, Origin, Redis, RedisProxy, Stand, Target, Transport, root, wait_for};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+
+fn is_lambda() -> bool {
+    let is = Target::current() == Target::Lambda;
+    if !is {
+        println!("skipped: it is about ACIP_TARGET=lambda");
+    }
+    is
+}
+
+/// The host's invoke API: the event goes to the function as it is, and what the function posts comes back.
+async fn invoke(gateway: &Gateway, event: impl ToString) -> Answer {
+    let path = "/2015-03-31/functions/gateway/invocations";
+    let call = gateway.http().call(http::Method::POST, path).body(event.to_string());
+    call.send().await
+}
+
+/// An answer in the shape that a caller takes, read as that caller reads it.
+struct Read {
+    status: Value,
+    headers: Value,
+    cookies: Vec<String>,
+    body: Vec<u8>,
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(|it| it.as_str().expect("text").to_owned()).collect()
+}
+
+fn read(envelope: &str, posted: &[u8]) -> Read {
+    if envelope == "stream" {
+        let end = posted.windows(8).position(|window| window == [0; 8]).expect("an end of the prelude");
+        let prelude: Value = serde_json::from_slice(&posted[..end]).expect("a prelude");
+        return Read {
+            status: prelude["statusCode"].clone(),
+            headers: prelude["headers"].clone(),
+            cookies: texts(&prelude["cookies"]),
+            body: posted[end + 8..].to_vec(),
+        };
+    }
+    let whole: Value = serde_json::from_slice(posted).expect("JSON");
+    let text = whole["body"].as_str().expect("a body");
+    let body =
+        if whole["isBase64Encoded"] == true { STANDARD.decode(text).expect("base64") } else { text.into() };
+    let (headers, cookies) = match envelope {
+        "cookies" => (whole["headers"].clone(), texts(&whole["cookies"])),
+        "lists" => {
+            assert!(whole.get("headers").is_none(), "{whole}");
+            (whole["multiValueHeaders"].clone(), texts(&whole["multiValueHeaders"]["set-cookie"]))
+        }
+        "single" => {
+            let cookie = whole["headers"]["set-cookie"].as_str().map(str::to_owned);
+            (whole["headers"].clone(), cookie.into_iter().collect())
+        }
+        other => panic!("`{other}` is no envelope"),
+    };
+    Read { status: whole["statusCode"].clone(), headers, cookies, body }
+}
+
+#[tokio::test]
+async fn events_of_every_caller_become_the_same_requests() {
+    if !is_lambda() {
+        return;
+    }
+    let stand = Stand::start(&[]);
+    let files = fs::read_dir(root().join("tests/events")).expect("the events");
+    let mut count = 0;
+    for file in files {
+        let path = file.expect("a file").path();
+        let (name, text) = (path.display(), fs::read_to_string(&path).expect("text"));
+        let case: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let expected = &case["expected"];
+        stand.origin.http().post("/_test/reset", &Value::Null).send().await;
+        let answer = invoke(&stand.gateway, &case["event"]).await;
+        let read = read(expected["envelope"].as_str().expect("an envelope"), &answer.body);
+        let body = String::from_utf8_lossy(&read.body);
+        assert_eq!(read.status, expected["status"], "{name}: {body}");
+        assert_eq!(json!(read.cookies), expected["cookies"], "{name}");
+        assert!(read.headers["x-request-id"].as_str().or(read.headers["x-request-id"][0].as_str()).is_some());
+        let seen = stand.origin.seen().await;
+        let [seen] = seen.as_slice() else { panic!("{name}: {seen:?}") };
+        let wanted = &expected["origin"];
+        for part in ["method", "path", "query", "body"] {
+            assert_eq!(seen[part], wanted[part], "{name}: {part}");
+        }
+        for (field, value) in wanted["fields"].as_object().expect("fields") {
+            let lines = seen["headers"].as_array().expect("fields").iter().filter(|line| line[0] == *field);
+            let lines: Vec<_> = lines.map(|line| line[1].clone()).collect();
+            let value = if value.is_array() { value.clone() } else { json!([value]) };
+            assert_eq!(json!(lines), value, "{name}: {field}");
+        }
+        count += 1;
+    }
+    assert!(count >= 8, "{count} events");
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_answered_and_logged() {
+    if !is_lambda() {
+        return;
+    }
+    let stand = Stand::start(&[("ACIP_LAMBDA_PROCESSES", "1")]);
+    let lists = json!({ "requestContext": { "elb": {} }, "multiValueHeaders": {}, "httpMethod": "GET" });
+    let v2 = json!({ "requestContext": { "apiId": "a", "http": { "method": "GET" } }, "rawPath": "/",
+        "body": "no base64", "isBase64Encoded": true });
+    let queue = json!({ "Records": [{ "eventSource": "aws:sqs", "body": "a message" }] });
+    for (event, envelope) in [
+        ("no JSON".to_owned(), "stream"),
+        ("{}".into(), "stream"),
+        ("[1]".into(), "stream"),
+        (queue.to_string(), "stream"),
+        (lists.to_string(), "lists"),
+        (v2.to_string(), "cookies"),
+    ] {
+        let logged = stand.gateway.log().matches("an event is no HTTP request").count();
+        let answer = invoke(&stand.gateway, &event).await;
+        let read = read(envelope, &answer.body);
+        let body: Value = serde_json::from_slice(&read.body).expect("the contract's error");
+        assert_eq!((&read.status, &body["error"]["code"]), (&json!(400), &json!("BAD_REQUEST")), "{event}");
+        let told = || async { stand.gateway.log().matches("an event is no HTTP request").count() > logged };
+        wait_for("its line in the log", told).await;
+    }
+    // The one process lives.
+    assert_eq!(stand.get("/_test/echo").key(KEY).send().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_request_past_the_platforms_limit_hears_why() {
+    if !is_lambda() {
+        return;
+    }
+    let stand = Stand::start(&[]);
+    let call = stand.http().call(http::Method::POST, "/_test/upload").key(KEY);
+    let answer = call.body(vec![b'x'; (6 << 20) + 1]).send().await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (413, "PAYLOAD_TOO_LARGE"));
+    assert!(answer.text().contains("AWS Lambda takes at most 6291456"), "{}", answer.text());
+    assert!(stand.reached("/_test/upload").await.is_empty());
+    let call = stand.http().call(http::Method::POST, "/_test/upload").key(KEY);
+    assert_eq!(call.body(vec![b'x'; 6 << 20]).send().await.json()["bytes"], 6 << 20);
+}
+
+/// A caller that takes no streams hears of a break by the status; one that does sees the break (`streams.rs`).
+#[tokio::test]
+async fn what_breaks_off_is_no_answer_of_an_api() {
+    if !is_lambda() {
+        return;
+    }
+    let stand = Stand::start(&[]);
+    let event = json!({ "requestContext": { "apiId": "a", "http": { "method": "GET", "sourceIp": "192.0.2.1" } },
+        "rawPath": "/_test/cut", "rawQueryString": "after=1000&chunked=true", "headers": { "x-api-key": KEY } });
+    let read = read("cookies", &invoke(&stand.gateway, &event).await.body);
+    let body: Value = serde_json::from_slice(&read.body).expect("the contract's error");
+    assert_eq!((&read.status, &body["error"]["code"]), (&json!(502), &json!("BAD_GATEWAY")));
+}
+
+#[tokio::test]
+async fn a_stream_begins_before_the_origin_has_finished() {
+    if !is_lambda() {
+        return;
+    }
+    let stand = Stand::start(&[]);
+    let mut answer = stand.get("/_test/sse?n=1000&ms=1000").key(KEY).stream().await.expect("a head");
+    let first = answer.frame().await.expect("a frame").expect("data").into_data().expect("data");
+    assert!(!first.is_empty());
+    drop(answer);
+    let path = "/_test/cancelled?path=/_test/sse";
+    let told = || async { stand.origin.http().get(path).send().await.json() != json!([]) };
+    wait_for("the origin's request to end with its client", told).await;
+}
+
+/// The process is stopped as soon as it asks for the next event: what was not done by then is never done.
+#[tokio::test]
+async fn the_epilogue_is_done_before_a_process_may_freeze() {
+    if !is_lambda() {
+        return;
+    }
+    let (redis, origin) = (Redis::start(), Origin::start());
+    let proxy = RedisProxy::start(&redis);
+    let store = if Transport::current() == Transport::Rest { redis.url() } else { proxy.url() };
+    let environment =
+        [("REDIS_URL", store.as_str()), ("ACIP_LAMBDA_PROCESSES", "1"), ("ACIP_LAMBDA_FREEZE", "1")];
+    let gateway = Gateway::start(&[&origin.url()], &environment);
+    let began = std::time::Instant::now();
+    for number in 0..5 {
+        let path = format!("/_test/cache?cc=max-age=600&key=k{number}");
+        let answer = gateway.http().get(&path).key(KEY).send().await;
+        assert_eq!(answer.header("x-gateway-cache"), "MISS");
+        let kept = || async { redis.keys("gateway:cache:*").len() > number };
+        wait_for("what is to be cached to be in Redis, with nothing asked since", kept).await;
+    }
+    println!("five requests with freezes: {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_connection_that_died_in_a_freeze_is_not_used() {
+    if !is_lambda() {
+        return;
+    }
+    let (redis, origin) = (Redis::start(), Origin::start());
+    let url = redis.url();
+    let environment = [
+        ("REDIS_URL", url.as_str()),
+        ("ON_STORE_ERROR", "deny"),
+        ("ACIP_LAMBDA_PROCESSES", "1"),
+        ("ACIP_LAMBDA_FREEZE", "1"),
+    ];
+    let gateway = Gateway::start(&[&origin.url()], &environment);
+    for _ in 0..3 {
+        let answer = gateway.http().get("/_test/echo").key(KEY).send().await;
+        assert_eq!(answer.status, 200, "{}\n{}", answer.text(), gateway.log());
+        // The connections die while the process stands still, which has to last for it to be suspicious.
+        redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bad_configuration_is_told_to_the_operator_alone() {
+    if !is_lambda() {
+        return;
+    }
+    let parameter = [("ADMIN_TOKEN", "ssm:/gateway/admin"), ("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", "1")];
+    let gateway = Gateway::misconfigured(&[], &parameter);
+    let answer = gateway.http().get("/gateway/health").send().await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (500, "INTERNAL_ERROR"));
+    assert!(!answer.text().contains("/gateway/admin"), "{}", answer.text());
+    let log = gateway.log();
+    assert!(log.contains("ADMIN_TOKEN: `/gateway/admin` cannot be read from the Parameter Store"), "{log}");
+}
