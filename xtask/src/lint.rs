@@ -1,11 +1,15 @@
-//! `cargo xtask lint`: format, clippy, licences and sources of dependencies.
+//! `cargo xtask lint`: format, clippy, what deploys on AWS, licences and sources of dependencies.
 
-use crate::run::{Error, cargo, command, must, succeeds};
+use crate::{
+    run::{Error, cargo, command, must, succeeds},
+    targets,
+};
 
 /// Checks them in this order.
 pub(crate) fn run() -> Result<(), Error> {
     must(cargo(&["fmt", "--all", "--check"])?)?;
     must(cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])?)?;
+    targets::templates()?;
     deny()
 }
 

@@ -4,7 +4,7 @@ use crate::{
     cache_tests, replay,
     run::{Error, cargo, must, nextest},
     setup,
-    targets::{PORTABLE, Target},
+    targets::{self, PORTABLE, Target},
 };
 
 /// Installs what is missing, builds the gateway and runs the tests; then the core's wasm, the REST transport, and the
@@ -23,6 +23,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     if filter.is_some() {
         return Ok(());
     }
+    targets::templates()?;
     cache_tests::run(None)?;
     eprintln!("xtask: native over rest");
     let mut tests = nextest(&["--package", "acip-tests"])?;

@@ -5,6 +5,8 @@ mod lambda;
 mod spin;
 mod worker;
 
+pub(crate) use lambda::templates;
+
 use std::process::Command;
 
 use clap::Subcommand;
