@@ -31,7 +31,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     must(tests)?;
     for target in Target::TESTED {
         target.build()?;
-        target.test(None)?;
+        target.test_once()?;
     }
     Ok(())
 }
