@@ -102,8 +102,8 @@ impl Feature {
             (Self::SilentLeave, Lambda) => Some("the function hears of it when it writes"),
             (Self::BrokenChunks, Spin | Lambda) | (Self::OwnConnections, Lambda) => None,
             (Self::ConnectionField, Spin) => Some("the platform keeps the field for itself"),
-            (Self::OwnCounters, Spin | Lambda) => Some("they are added in the store, after the answer"),
-            (Self::ConnectionField, Worker | Lambda) | (Self::OwnCounters, Worker) => None,
+            (Self::OwnCounters, _) => Some("they are added in the store, after the answer"),
+            (Self::ConnectionField, Worker | Lambda) => None,
             (Self::PeerAddress, _) => Some("the platform says who the client is"),
         }
     }
