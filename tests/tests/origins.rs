@@ -90,7 +90,9 @@ async fn client(http: Http, stop: Arc<AtomicBool>, done: Arc<AtomicUsize>) -> Ve
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_notices_that_an_origin_dies() {
     let (mut one, two) = (named(0, "one"), named(0, "two"));
-    let gateway = start(&[(&one, ""), (&two, "")], &[("ROUTER_HEALTH_CHECK_INTERVAL", "1000")]);
+    // Lambda's processes take one request each.
+    let settings = [("ROUTER_HEALTH_CHECK_INTERVAL", "1000"), ("ACIP_LAMBDA_PROCESSES", "6")];
+    let gateway = start(&[(&one, ""), (&two, "")], &settings);
     let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let load: Vec<_> =
         (0..12).map(|_| tokio::spawn(client(gateway.http(), Arc::clone(&stop), Arc::clone(&done)))).collect();

@@ -1,6 +1,7 @@
 //! `cargo xtask bench …`: speed as ratios measured in one run, against real rivals on the same machine.
 
 mod bridge;
+mod lambda;
 mod quick;
 mod spin;
 mod stage;
@@ -26,6 +27,15 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
+    /// The Lambda function alone: from its start to its first byte, and from an event to that
+    Lambda {
+        /// Requests to each process once it is warm
+        #[arg(long, default_value_t = 200)]
+        requests: usize,
+        /// Processes that are started
+        #[arg(long, default_value_t = 20)]
+        rounds: usize,
+    },
     /// The Spin component against the native server: a request in an instance that lives, and in one made for it
     Spin {
         /// Requests per measurement
@@ -42,6 +52,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), String> {
     match bench {
         Bench::Quick { seconds, rounds } => quick::measure(*seconds, *rounds),
         Bench::Bridge { seconds, rounds } => bridge::measure(*seconds, *rounds),
+        Bench::Lambda { requests, rounds } => lambda::measure(*requests, *rounds),
         Bench::Spin { requests, rounds } => spin::measure(*requests, *rounds),
     }
 }
