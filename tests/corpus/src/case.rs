@@ -203,6 +203,8 @@ pub enum Need {
     Origins,
     /// Events and store writes, or other things that only the inside shows.
     Inside,
+    /// The head as it came over the wire, where a platform reads it first.
+    Wire,
 }
 
 fn yes() -> bool {

@@ -325,6 +325,7 @@ impl Need {
             Self::Expiry => "needs keys that expire by its own clock",
             Self::Origins => "needs origins in a state of its own",
             Self::Inside => "looks at what only the inside shows",
+            Self::Wire => "needs the head as it came over the wire",
         }
     }
 }

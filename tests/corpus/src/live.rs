@@ -106,7 +106,10 @@ impl Target for Live {
 
     fn lacks(&self, case: &Case) -> Option<String> {
         let inferred = case.step.iter().find_map(lacks);
-        let need = case.needs.iter().min().copied().or(inferred);
+        let wire = || case.step.iter().any(is_about_the_wire).then_some(Need::Wire);
+        let need = case.needs.iter().min().copied().or(inferred).or_else(wire);
+        // Nobody reads it before the native build does.
+        let need = need.filter(|need| *need != Need::Wire || Build::current() != Build::Native);
         need.map(|need| need.reason().to_owned())
     }
 
@@ -167,6 +170,21 @@ fn lacks(step: &Step) -> Option<Need> {
         (step.draining || !step.can_upgrade || step.leaves || expect.behind, Need::Inside),
     ];
     needs.into_iter().find(|(needed, _)| *needed).map(|(_, need)| need)
+}
+
+/// Whether a step depends on how its head is written: lines of a field apart, framing, a `?` before nothing. Platforms that hand
+/// over a request as values have joined or judged that already.
+fn is_about_the_wire(step: &Step) -> bool {
+    let (_, target) = step.request.split_once(' ').unwrap_or_default();
+    let field = |(name, value): (&String, &Value)| {
+        let several = value.as_array().is_some_and(|lines| lines.len() > 1);
+        several
+            || ["content-length", "transfer-encoding"].contains(&name.as_str())
+            || (name == "host" && *value == json!(false))
+    };
+    let length_of_nothing =
+        step.request.starts_with("HEAD ") && step.expect.headers.contains_key("content-length");
+    target.ends_with('?') || length_of_nothing || step.headers.iter().any(field)
 }
 
 fn names(document: &Value) -> Vec<String> {
