@@ -47,8 +47,8 @@ fn the_gateways_variables_are_handed_on() {
     }
 }
 
-/// What the platform does in the gateway's place, what needs a process that lives, and a second name of something.
-const NOT_HERE: [&str; 15] = [
+/// What the platform does in the gateway's place, what needs a process that lives or a file, and a second name of something.
+const NOT_HERE: [&str; 17] = [
     "GATEWAY_HOST",
     "GATEWAY_PORT",
     "GATEWAY_THREADS",
@@ -64,4 +64,6 @@ const NOT_HERE: [&str; 15] = [
     "SHUTDOWN_GRACE_MS",
     "TLS_CERT",
     "TLS_KEY",
+    "TRACE_MAX_BYTES",
+    "TRACE_RECORD",
 ];
