@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Recording,
-    line::{Line, LineError},
+    line::{Line, LineError, RequestLine},
     transcript,
 };
 use crate::{
@@ -74,15 +74,7 @@ impl Replayer {
     /// # Errors
     /// See [`ReplayError`]. A decision that differs counts in the digest all the same.
     pub fn line(&mut self, text: &str) -> Result<Option<Told>, ReplayError> {
-        let line = match Line::read(text)? {
-            Line::Document { version, document } => {
-                self.document(version, &document.to_string())?;
-                return Ok(None);
-            }
-            Line::Request(line) => line,
-        };
-        let gateway = self.gateways.get(&line.under).cloned();
-        let gateway = gateway.ok_or_else(|| ReplayError::Unknown(line.under.clone()))?;
+        let Some((gateway, line)) = self.read(text)? else { return Ok(None) };
         let recorded = line.decision.clone();
         let told = replay(&gateway, line.recording()?);
         self.digest.update(told.digest.as_bytes());
@@ -91,6 +83,20 @@ impl Replayer {
             return Err(ReplayError::Differs { recorded, now: told.digest });
         }
         Ok(Some(told))
+    }
+
+    /// A recorded request with the gateway of its document; none for a line that holds a document, which is kept.
+    fn read(&mut self, text: &str) -> Result<Option<(Arc<Gateway>, RequestLine)>, ReplayError> {
+        let line = match Line::read(text)? {
+            Line::Document { version, document } => {
+                self.document(version, &document.to_string())?;
+                return Ok(None);
+            }
+            Line::Request(line) => *line,
+        };
+        let gateway = self.gateways.get(&line.under).cloned();
+        let gateway = gateway.ok_or_else(|| ReplayError::Unknown(line.under.clone()))?;
+        Ok(Some((gateway, line)))
     }
 
     fn document(&mut self, version: String, text: &str) -> Result<(), ReplayError> {
@@ -107,15 +113,7 @@ impl Replayer {
     /// # Errors
     /// See [`ReplayError`].
     pub fn explain(&mut self, text: &str) -> Result<Option<Explanation>, ReplayError> {
-        let line = match Line::read(text)? {
-            Line::Document { version, document } => {
-                self.document(version, &document.to_string())?;
-                return Ok(None);
-            }
-            Line::Request(line) => line,
-        };
-        let gateway = self.gateways.get(&line.under).cloned();
-        let gateway = gateway.ok_or_else(|| ReplayError::Unknown(line.under.clone()))?;
+        let Some((gateway, line)) = self.read(text)? else { return Ok(None) };
         Ok(Some(explain::explain(&gateway, line.recording()?)))
     }
 
