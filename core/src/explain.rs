@@ -174,6 +174,7 @@ pub fn explain(gateway: &Arc<Gateway>, recording: Recording) -> Explanation {
         Verdict::Reply(reply) => ("reply", reply.closing.flow),
         Verdict::Serve(serve) => ("serve", serve.reply.closing.flow),
         Verdict::Report(report) => ("page", report.flow),
+        Verdict::Command(task) => ("command", task.flow),
         Verdict::Forward(forward) => {
             let flow = match origin {
                 Origin::Answered { attempt, head, sent_ms, received_ms } => {

@@ -5,6 +5,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use http::HeaderMap;
 
 use crate::{
+    command::Command,
     event::Event,
     origins::OriginId,
     outcome::CacheStatus,
@@ -40,6 +41,8 @@ pub struct Flow {
     pub response_headers: HeaderMap,
     /// The gateway's own page that was asked for.
     pub page: Option<Page>,
+    /// What the page that was asked for changes, once the body is there; plugins after the one that set it still judge.
+    pub command: Option<Command>,
     /// Counts this request for the fleet, where it is one and metrics are on.
     pub(crate) fleet: Option<Arc<Fleet>>,
     /// The fleet's counters, on its metrics page.
@@ -133,6 +136,7 @@ impl Flow {
             writes: Vec::new(),
             response_headers: HeaderMap::new(),
             page: None,
+            command: None,
             fleet: None,
             counted: None,
             asked: false,

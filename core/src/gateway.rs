@@ -5,6 +5,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::mem;
 
 use crate::{
+    command::Task,
     config::Document,
     event::Event,
     facts::Facts,
@@ -222,6 +223,9 @@ impl Exchange {
                 Ruling::Answer(answer) => return gateway.reply(flow, answer, None),
                 Ruling::Serve { answer, refresh } => return gateway.serve(flow, answer, refresh),
             }
+        }
+        if let Some(command) = flow.command.take() {
+            return Verdict::Command(Task { gateway, flow, command });
         }
         if let Some(page) = flow.page.take() {
             return Verdict::Report(Report { gateway, flow, page });

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 
 use crate::{
+    command::Task,
     flow::Flow,
     gateway::Gateway,
     origins::OriginId,
@@ -23,6 +24,8 @@ pub enum Verdict {
     Serve(Serve),
     /// A page of the gateway's own that needs facts only the shell has.
     Report(Report),
+    /// A page of the gateway's own that changes something: it wants the request's body, and the store again.
+    Command(Task),
     /// An origin answers.
     Forward(Forward),
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::{
     Facts, Gateway, Outcome, ResponseHead, Step, Verdict,
+    command::Progress,
     config::Document,
     event::Event,
     outcome::Epilogue,
@@ -132,6 +133,21 @@ impl Lab {
                 let mut seen = Seen::new(StatusCode::OK, HeaderMap::new(), page.into());
                 seen.asked = asked;
                 return seen;
+            }
+            Verdict::Command(task) => {
+                let mut progress = task.run(Bytes::copy_from_slice(body.as_bytes()));
+                let reply = loop {
+                    match progress {
+                        Progress::Done(reply) => break reply,
+                        Progress::Asking(inquiry) => {
+                            let cells = self.store.apply(inquiry.batch());
+                            progress = inquiry.decide(Answers { cells: Cells(&cells), source: self.source });
+                        }
+                    }
+                };
+                let answer = reply.answer;
+                let seen = Seen::new(answer.status, answer.headers, answer.body);
+                (seen, reply.closing.finish(outcome))
             }
             Verdict::Forward(forward) => {
                 let Origin(code, said) = origin;

@@ -59,7 +59,7 @@ fn record(
     let (status, closing) = match verdict {
         crate::Verdict::Reply(reply) => (reply.answer.status, reply.closing),
         crate::Verdict::Serve(serve) => (serve.reply.answer.status, serve.reply.closing),
-        crate::Verdict::Report(_) => panic!("a page"),
+        crate::Verdict::Report(_) | crate::Verdict::Command(_) => panic!("a page"),
         crate::Verdict::Forward(forward) => {
             let headers = crate::plugins::fixture::head("GET", "/", said).headers;
             let head = ResponseHead { status: StatusCode::from_u16(status).unwrap(), headers };

@@ -46,6 +46,11 @@ pub(super) fn of(gateway: &Arc<Gateway>, recording: Recording) -> (String, Epilo
             // What the shell adds is no decision.
             report.render(&Status::default()).closing
         }
+        // Its body may hold a secret, so that a recording has none: commands are not recorded.
+        Verdict::Command(task) => {
+            text.push_str("command\n");
+            task.abandon()
+        }
         Verdict::Forward(outgoing) => {
             forward(&mut text, "forward", &outgoing);
             answered(&mut text, outgoing, origin)

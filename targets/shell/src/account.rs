@@ -7,6 +7,7 @@ use std::{mem, sync::Arc};
 
 use acip_core::{
     Epilogue, Exchange, Forward, Gateway, Outcome,
+    command::{Inquiry, Task},
     origins::{Observation, OriginId},
     outcome::End,
     trace::{Origin, Recording},
@@ -42,6 +43,8 @@ pub(crate) enum Stage {
     Over,
     Asking(Exchange),
     Sending(Box<Forward>),
+    Reading(Box<Task>),
+    Inquiring(Box<Inquiry>),
     Closing(Closing),
 }
 
@@ -139,6 +142,8 @@ impl<P: Ports> Account<P> {
                 exchange.abandon()
             }
             Stage::Sending(forward) => forward.abandon(),
+            Stage::Reading(task) => task.abandon(),
+            Stage::Inquiring(inquiry) => inquiry.abandon(),
             Stage::Closing(closing) => closing,
         };
         if let Some(flight) = self.in_flight.take() {

@@ -8,6 +8,7 @@
 mod account;
 mod body;
 mod capture;
+mod command;
 mod forward;
 mod instance;
 mod ports;

@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use crate::{
     account::{Account, Stage},
     body::Body,
+    command::command,
     forward::{Client, forward},
     ports::{Ports, Visitor},
 };
@@ -135,6 +136,7 @@ async fn conclude<P: Ports>(account: Account<P>, verdict: Verdict, client: Clien
             let status = account.ports.status(&report).await;
             reply(account, report.render(&status), &client.method, client.version)
         }
+        Verdict::Command(task) => command(account, task, client).await,
         Verdict::Forward(outgoing) => forward(account, Box::new(outgoing), client).await,
     }
 }

@@ -1,5 +1,6 @@
 //! The driver against scripted ports: whatever happens, the accounts close once and tell what happened.
 
+mod command;
 mod scripted;
 
 use std::{
@@ -74,7 +75,10 @@ fn gateway() -> Arc<Gateway> {
     };
     let mut document = Document { origins: vec![origin(1), origin(2)], ..Document::default() };
     document.server.max_body_bytes = 100_000;
-    Arc::new(Gateway::with_plugins(document, vec![Arc::new(Probe)]).expect("compiles"))
+    Arc::new(
+        Gateway::with_plugins(document, vec![Arc::new(Probe), Arc::new(command::Commander)])
+            .expect("compiles"),
+    )
 }
 
 type Served = Pin<Box<dyn Future<Output = Response<Body<Scripted>>>>>;

@@ -130,6 +130,8 @@ impl World {
             Verdict::Reply(reply) => return reply.closing,
             Verdict::Serve(serve) => return serve.reply.closing,
             Verdict::Report(report) => return report.render(&Status::default()).closing,
+            // Never recorded: its body may hold a secret.
+            Verdict::Command(task) => return task.abandon(),
             Verdict::Forward(forward) => forward,
         };
         let now_ms = self.now_ms;

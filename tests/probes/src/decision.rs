@@ -8,13 +8,14 @@ use std::{
 use acip_core::{
     Epilogue, Facts, Forward, Gateway, OriginFailure, Outcome, RequestHead, ResponseHead, Status, Step,
     Verdict,
+    command::{BodyFault, Progress, Task},
     config::{Document, Format, Platform, Source as File},
     facts::{Entropy, Hints, Peer},
     origins::OriginView,
     outcome::End,
     plugin::{Answers, Source},
     store::{Batch, Cell, Cells, Memory},
-    verdict::Closing,
+    verdict::{Closing, Reply},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
@@ -85,10 +86,33 @@ fn close(choices: &mut Choices<'_>, verdict: Verdict) -> (String, Closing) {
             serve.reply
         }
         Verdict::Report(report) => report.render(&Status::default()),
+        Verdict::Command(task) => commanded(choices, task),
         Verdict::Forward(forward) => return forwarded(choices, forward),
     };
     sound(&reply.answer.headers);
     (format!("{:?}", reply.answer), reply.closing)
+}
+
+/// A store that starts empty for each command, and sometimes is down.
+fn commanded(choices: &mut Choices<'_>, task: Task) -> Reply {
+    let mut progress = match choices.byte() % 8 {
+        0 => return task.fail(BodyFault::TooLarge),
+        1 => return task.fail(BodyFault::Broken),
+        _ => {
+            let body = choices.bytes();
+            task.run(body)
+        }
+    };
+    let mut memory = Memory::default();
+    loop {
+        let inquiry = match progress {
+            Progress::Done(reply) => return reply,
+            Progress::Asking(inquiry) => inquiry,
+        };
+        let row = memory.apply(inquiry.batch());
+        let source = if choices.byte().is_multiple_of(8) { Source::Down } else { Source::Store };
+        progress = inquiry.decide(Answers { cells: Cells(&row), source });
+    }
 }
 
 fn forwarded(choices: &mut Choices<'_>, mut forward: Forward) -> (String, Closing) {

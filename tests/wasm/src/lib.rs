@@ -34,6 +34,7 @@ pub extern "C" fn decide(seed: u32) -> u32 {
             let reply = report.render(&Status::default());
             (reply.answer.status, reply.closing)
         }
+        Verdict::Command(task) => (StatusCode::ACCEPTED, task.abandon()),
         Verdict::Forward(forward) => {
             let head = ResponseHead { status: StatusCode::OK, headers: HeaderMap::new() };
             let seal = forward.seal(0, head, u64::from(seed), u64::from(seed));

@@ -1,7 +1,7 @@
 //! The gateway's own pages (contract section 8): which one, by which method, for whom. Nothing here ever reaches an
 //! origin.
 
-use alloc::{string::String, sync::Arc};
+use alloc::{string::String, sync::Arc, vec::Vec};
 use http::{HeaderValue, Method, header};
 
 use super::{
@@ -48,9 +48,12 @@ pub(super) fn plan(rules: &Arc<Rules>, flow: &mut Flow, ask: &mut Ask) -> Option
             Plan::Refuse(forbidden(flow, "no_admin_token", message))
         }
     };
-    if !reads && matches!(plan, Plan::Pass) {
-        let refusal = Refusal::new(ErrorCode::MethodNotAllowed, "method", "this page can only be read");
-        return Some(Plan::Refuse(refusal.header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))));
+    let methods = methods(&page);
+    if matches!(plan, Plan::Pass) && !methods.contains(&flow.request.head.method) {
+        let refusal = Refusal::new(ErrorCode::MethodNotAllowed, "method", "this page has no such method");
+        let allowed: Vec<&str> = methods.iter().map(Method::as_str).collect();
+        let allowed = HeaderValue::try_from(allowed.join(", ")).unwrap_or(HeaderValue::from_static("GET"));
+        return Some(Plan::Refuse(refusal.header(header::ALLOW, allowed)));
     }
     flow.page = Some(page);
     Some(plan)
@@ -76,6 +79,21 @@ fn page(rules: &Rules, request: &Request) -> Option<Page> {
         "/gateway/ui" => Page::Ui,
         _ => return None,
     })
+}
+
+/// What may be done with a page. Reads want no more than the page's own door; everything else wants `ADMIN_TOKEN`.
+fn methods(page: &Page) -> &'static [Method] {
+    match page {
+        Page::Health
+        | Page::HealthDetailed
+        | Page::Live
+        | Page::Ready
+        | Page::Metrics
+        | Page::Plugins
+        | Page::Plugin(_)
+        | Page::Config
+        | Page::Ui => &[Method::GET, Method::HEAD],
+    }
 }
 
 /// Whether somebody on this very machine asks, for himself: a reverse proxy on the machine says for whom it asks, and a

@@ -205,7 +205,7 @@ impl Sim {
                 seen
             }
             Verdict::Forward(forward) => self.forward(forward, origin),
-            Verdict::Report(_) => panic!("a page"),
+            Verdict::Report(_) | Verdict::Command(_) => panic!("a page"),
         }
     }
 
