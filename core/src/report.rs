@@ -34,12 +34,21 @@ pub enum Page {
     Ui,
 }
 
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsFormat {
+    /// Prometheus's text format, 0.0.4.
+    Prometheus,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
 /// What the shell knows of itself.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     /// Since start, ms.
     pub uptime_ms: u64,
-    /// Exposition text in the format that `open_metrics` of [`Report::wants_open_metrics`] names; empty unless metrics were asked for.
+    /// Exposition text in the format of [`Report::metrics`]; empty where that is none.
     pub metrics: String,
     /// The store.
     pub store: StoreStatus,

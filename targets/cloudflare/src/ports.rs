@@ -141,7 +141,7 @@ impl Ports for WorkerPorts {
     }
 
     async fn status(&self, report: &Report) -> Status {
-        self.0.isolate.instance.status(now_ms(), self.mono_us(), report.wants_open_metrics())
+        self.0.isolate.instance.status(now_ms(), self.mono_us(), report.metrics())
     }
 }
 

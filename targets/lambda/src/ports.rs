@@ -6,7 +6,6 @@ use acip_core::{
     Epilogue, Report, Status,
     facts::Entropy,
     origins::Board,
-    report::Page,
     store::{Batch, Cell},
     verdict::Attempt,
 };
@@ -119,8 +118,7 @@ impl Ports for LambdaPorts {
     }
 
     async fn status(&self, report: &Report) -> Status {
-        let open_metrics = *report.page() == Page::Metrics && report.wants_open_metrics();
-        self.0.instance.status(now_ms(), self.mono_us(), open_metrics)
+        self.0.instance.status(now_ms(), self.mono_us(), report.metrics())
     }
 }
 

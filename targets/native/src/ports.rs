@@ -11,7 +11,7 @@ use acip_core::{
     Epilogue, Gateway, Report, Status,
     facts::Entropy,
     origins::Board,
-    report::Page,
+    report::MetricsFormat,
     store::{Batch, Cell},
     telemetry::{Gauges, metrics::Metrics},
     trace::Recording,
@@ -56,7 +56,7 @@ impl NativePorts {
 
 impl NativePorts {
     /// All threads' counters as one page.
-    fn metrics(&self, open_metrics: bool) -> String {
+    fn metrics(&self, format: MetricsFormat) -> String {
         let process = &self.thread.process;
         let mut sum = Metrics::default();
         for thread in lock(&process.metrics).iter() {
@@ -69,7 +69,7 @@ impl NativePorts {
             store_errors: process.store_errors.load(Relaxed),
             target: "native",
         };
-        sum.render(&gauges, open_metrics)
+        sum.render(&gauges, format == MetricsFormat::OpenMetrics)
     }
 }
 
@@ -200,18 +200,13 @@ impl Ports for NativePorts {
 
     async fn status(&self, report: &Report) -> Status {
         let process = &self.thread.process;
-        let metrics = if *report.page() == Page::Metrics {
-            self.metrics(report.wants_open_metrics())
-        } else {
-            String::new()
-        };
         Status {
             uptime_ms: u64::try_from(process.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             store: self.thread.store.status(),
             origins: self.board(|board| board.views(now_ms())),
             memory_bytes: resident_bytes(),
             connections: u64::try_from(process.connections.load(Relaxed)).ok(),
-            metrics,
+            metrics: report.metrics().map_or_else(String::new, |format| self.metrics(format)),
         }
     }
 }

@@ -14,7 +14,7 @@ use acip_core::{
     config::{Document, Format, LogLevel, Platform, Source},
     origins::Board,
     plugins::metrics::Metrics as MetricsPlugin,
-    report::StoreStatus,
+    report::{MetricsFormat, StoreStatus},
     store::{self, Batch, Memory, MemoryLimits, StoreError},
     telemetry::{Gauges, access, metrics::Metrics, notice},
 };
@@ -233,8 +233,8 @@ impl Instance {
         (document.log.level >= LogLevel::Info).then(|| access::json_line(&epilogue.record, document))
     }
 
-    /// For [`Ports::status`]: what this instance knows of itself.
-    pub fn status(&self, now_ms: u64, mono_us: u64, open_metrics: bool) -> Status {
+    /// For [`Ports::status`]: what this instance knows of itself, and its metrics where the page shows them.
+    pub fn status(&self, now_ms: u64, mono_us: u64, metrics: Option<MetricsFormat>) -> Status {
         let gauges = Gauges {
             now_ms,
             active_connections: None,
@@ -248,7 +248,9 @@ impl Instance {
             origins: self.board(|board| board.views(now_ms)),
             memory_bytes: None,
             connections: None,
-            metrics: self.metrics.borrow().render(&gauges, open_metrics),
+            metrics: metrics.map_or_else(String::new, |format| {
+                self.metrics.borrow().render(&gauges, format == MetricsFormat::OpenMetrics)
+            }),
         }
     }
 }

@@ -6,7 +6,6 @@ use acip_core::{
     Epilogue, Report, Status,
     facts::Entropy,
     origins::Board,
-    report::Page,
     store::{Batch, Cell},
     verdict::Attempt,
 };
@@ -125,8 +124,7 @@ impl Ports for SpinPorts {
     }
 
     async fn status(&self, report: &Report) -> Status {
-        let open_metrics = *report.page() == Page::Metrics && report.wants_open_metrics();
-        self.0.instance.status(now_ms(), mono_us(), open_metrics)
+        self.0.instance.status(now_ms(), mono_us(), report.metrics())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     plugin::{Plan, Plugin},
     plugins::routes::RouteKind,
     refusal::{ErrorCode, Refusal},
-    report::{Page, Report, Status},
+    report::{MetricsFormat, Page, Report, Status},
     store::Ask,
     telemetry::Gauges,
     verdict::{Answer, Reply},
@@ -103,7 +103,7 @@ impl Condition {
 
 /// Renders a page.
 pub(crate) fn render(report: Report, status: &Status) -> Reply {
-    let open_metrics = report.wants_open_metrics();
+    let format = report.metrics();
     let Report { gateway, mut flow, page } = report;
     let document = gateway.document();
     let condition = Condition::of(document, status);
@@ -131,6 +131,7 @@ pub(crate) fn render(report: Report, status: &Status) -> Reply {
         Page::Ui => ui::answer(),
         Page::Config => json(StatusCode::OK, &document.masked()),
         Page::Metrics => {
+            let open_metrics = format == Some(MetricsFormat::OpenMetrics);
             let kind = if open_metrics { OPEN_METRICS } else { PROMETHEUS };
             // The counters of the fleet rather than of this instance, where the store gave them.
             text(kind, fleet(&mut flow, open_metrics).unwrap_or_else(|| status.metrics.clone()))
@@ -143,9 +144,11 @@ pub(crate) fn render(report: Report, status: &Status) -> Reply {
 }
 
 impl Report {
-    /// Whether the metrics are wanted as OpenMetrics text rather than Prometheus's own.
-    pub fn wants_open_metrics(&self) -> bool {
-        list::accepts(&self.flow.request.head.headers, "application/openmetrics-text")
+    /// How metrics are wanted; none where the page is another one.
+    pub fn metrics(&self) -> Option<MetricsFormat> {
+        let open = || list::accepts(&self.flow.request.head.headers, "application/openmetrics-text");
+        (self.page == Page::Metrics)
+            .then(|| if open() { MetricsFormat::OpenMetrics } else { MetricsFormat::Prometheus })
     }
 }
 

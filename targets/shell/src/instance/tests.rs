@@ -31,7 +31,7 @@ fn what_the_store_did_is_said_once() {
     assert!(instance.asked("tcp", 1, Ok(90), 0).is_none());
     assert!(instance.asked("tcp", 1, Err(&StoreError::Timeout), 0).is_some_and(|line| line.contains("WARN")));
     assert!(instance.asked("tcp", 0, Err(&StoreError::Timeout), 0).is_none());
-    let status = instance.status(0, 5_000, false);
+    let status = instance.status(0, 5_000, Some(MetricsFormat::Prometheus));
     assert_eq!((status.store.up, status.store.latency_us, status.uptime_ms), (false, Some(90), 5));
     assert!(status.metrics.contains("gateway_store_errors_total 2\n"), "{}", status.metrics);
     assert!(status.metrics.contains("gateway_store_round_trips_total 2\n"), "{}", status.metrics);
