@@ -23,6 +23,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod cel;
 pub mod command;
 pub mod config;
 pub mod event;

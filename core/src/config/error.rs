@@ -138,7 +138,7 @@ impl<'a> Faults<'a> {
 }
 
 /// "; did you mean `x`?" with the nearest of some words, if one is near enough to be meant.
-pub(super) fn suggestion<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> String {
+pub(crate) fn suggestion<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> String {
     nearest(word, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 

@@ -23,6 +23,7 @@ mod url;
 mod variables;
 mod words;
 
+pub(crate) use error::suggestion;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use field::{Accepts, Field};
 pub use kind::{Form, Kind};
