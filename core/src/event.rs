@@ -102,6 +102,8 @@ pub enum Event {
     PluginError {
         /// Its name.
         plugin: &'static str,
+        /// What went wrong; nothing of the request.
+        detail: String,
     },
 }
 

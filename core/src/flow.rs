@@ -2,7 +2,7 @@
 //! of [`crate::gateway`], lent to one plugin at a time.
 
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::{
     command::Command,
@@ -37,6 +37,12 @@ pub struct Flow {
     pub events: Vec<Event>,
     /// What the store is told after the response, as one command.
     pub writes: Vec<Op>,
+    /// Fields of the origin's or of a stored answer that the client does not get.
+    pub response_remove: Vec<HeaderName>,
+    /// Limits that apply besides those that always do, by index of the document's.
+    pub chosen_limits: Vec<ChosenLimit>,
+    /// Whether the cache is neither read nor written.
+    pub skip_cache: bool,
     /// Further response fields, set on whatever answer goes out (CORS).
     pub response_headers: HeaderMap,
     /// The gateway's own page that was asked for.
@@ -91,6 +97,15 @@ pub enum IdentityKind {
     Worker,
 }
 
+/// A limit that a plugin chose for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChosenLimit {
+    /// Index into [`crate::config::Document::limits`].
+    pub index: usize,
+    /// In place of the limit's own cost.
+    pub cost: Option<u32>,
+}
+
 /// One limit's answer with its policy name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedSpend {
@@ -108,7 +123,9 @@ pub struct Outgoing {
     /// Fields to set in place of the client's (`If-None-Match` of a revalidation).
     pub set: HeaderMap,
     /// Fields to drop.
-    pub remove: Vec<http::HeaderName>,
+    pub remove: Vec<HeaderName>,
+    /// The origins that may be tried; none: all. Plugins narrow it before the router orders them, or after.
+    pub pool: Option<Arc<[OriginId]>>,
     /// Origins to try, best first; the router's.
     pub origins: Vec<OriginId>,
     /// How the request's body is handled.
@@ -134,6 +151,9 @@ impl Flow {
             outgoing: Outgoing::default(),
             events: Vec::new(),
             writes: Vec::new(),
+            response_remove: Vec::new(),
+            chosen_limits: Vec::new(),
+            skip_cache: false,
             response_headers: HeaderMap::new(),
             page: None,
             command: None,

@@ -49,6 +49,16 @@ pub trait Plugin: Send + Sync {
     fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan;
 }
 
+/// What becomes of a request for which a plugin failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// It goes on as if the plugin had had nothing to say.
+    Allow,
+    /// It is refused.
+    #[default]
+    Deny,
+}
+
 /// What a plugin made of the request before the store was asked.
 pub enum Plan {
     /// Nothing to do.

@@ -340,6 +340,15 @@ impl Parser<'_> {
         if self.names.iter().any(|declared| declared.name.starts_with(&dotted)) {
             return Ok(Term { column, height: 0, is: Is::Start(name) });
         }
+        // The whole name as it was meant, up to a function.
+        let mut name = name;
+        while self.eat(".")? {
+            let Token::Word(part) = self.token.clone() else { break };
+            self.advance()?;
+            if self.token != Token::Sign("(") {
+                name = format!("{name}.{part}");
+            }
+        }
         Err(self.unknown(&name, column))
     }
 

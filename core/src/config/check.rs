@@ -10,6 +10,7 @@ use super::{
     error::{Faults, Place},
     model::Document,
     read::Places,
+    rules,
     secret::Secret,
     variables,
 };
@@ -61,6 +62,7 @@ pub(super) fn across(
     }
 
     rest(document, env, places, faults);
+    rules::refer(document, faults);
 
     let first =
         document.metrics.path.strip_prefix("/gateway/").map(|rest| rest.split('/').next().unwrap_or(rest));

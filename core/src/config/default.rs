@@ -25,6 +25,7 @@ impl Default for Document {
             identity: Identity::default(),
             regions: Regions::default(),
             routes: Vec::new(),
+            rules: Vec::new(),
             workers_format: WorkersFormat::default(),
             plugins: BTreeMap::new(),
         }

@@ -36,6 +36,8 @@ pub enum Accepts {
     One(Kind),
     /// `false`, or a table.
     FalseOr(&'static [Field]),
+    /// A table.
+    Table(&'static [Field]),
 }
 
 impl Field {
@@ -45,6 +47,10 @@ impl Field {
 
     pub(super) const fn false_or(name: &'static str, fields: &'static [Self], doc: &'static str) -> Self {
         Self { name, accepts: Accepts::FalseOr(fields), required: false, doc }
+    }
+
+    pub(super) const fn table(name: &'static str, fields: &'static [Self], doc: &'static str) -> Self {
+        Self { name, accepts: Accepts::Table(fields), required: false, doc }
     }
 
     pub(super) const fn required(self) -> Self {
@@ -111,16 +117,20 @@ impl<'n> Fields<'n> {
         faults.in_file(&self.path(name), self.node(name).and_then(|node| node.at), message);
     }
 
-    /// A table under a key that also takes `false`: the outer none is absence, the inner one `false`.
+    /// A table under a key that may also take `false`: the outer none is absence, the inner one `false`.
     pub(super) fn table(&mut self, name: &str, faults: &mut Faults<'_>) -> Option<Option<Fields<'n>>> {
         let node = self.node(name)?;
         let field = self.fields.iter().find(|field| field.name == name)?;
-        let Accepts::FalseOr(fields) = field.accepts else { return None };
+        let (fields, wanted) = match field.accepts {
+            Accepts::FalseOr(fields) => (fields, "`false` or a table"),
+            Accepts::Table(fields) => (fields, "a table"),
+            Accepts::One(_) => return None,
+        };
         match &node.tree {
-            Tree::Flag(false) => Some(None),
+            Tree::Flag(false) if matches!(field.accepts, Accepts::FalseOr(_)) => Some(None),
             Tree::Table(_) => Fields::open(node, self.path(name), fields, faults).map(Some),
             other => {
-                let message = format!("{} is not accepted: write `false` or a table", other.what());
+                let message = format!("{} is not accepted: write {wanted}", other.what());
                 self.refuse(name, message, faults);
                 None
             }

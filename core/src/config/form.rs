@@ -28,6 +28,9 @@ pub(super) fn check(form: Form, text: &str) -> Result<(), String> {
         Form::KeyPrefix => visible(text) && text.len() <= 64 && !text.contains(['{', '}']),
         Form::BrowserOrigin => return browser_origin(text).map(drop),
         Form::HttpMethod => method(text).is_some(),
+        Form::Condition => true,
+        Form::FieldName => http::HeaderName::try_from(text).is_ok(),
+        Form::FieldLine => text.contains(':'),
         Form::StaticKeys | Form::OriginLine => !text.is_empty(),
     };
     if accepted { Ok(()) } else { Err(form.accepts().to_string()) }

@@ -57,6 +57,12 @@ pub enum Form {
     BrowserOrigin,
     /// A method that the gateway can forward.
     HttpMethod,
+    /// A condition in the Common Expression Language.
+    Condition,
+    /// A field's name, RFC 9110 §5.1.
+    FieldName,
+    /// A field's name and its value.
+    FieldLine,
     /// An origin: a base URL, then `;region=…`, `;weight=…`, `;name=…`.
     OriginLine,
 }
@@ -101,6 +107,9 @@ impl Form {
             Self::KeyPrefix => "at most 64 visible ASCII characters without `{` and `}`",
             Self::StaticKeys => "`key` or `name:key`",
             Self::BrowserOrigin => "`*` or an origin such as `https://example.com`",
+            Self::Condition => "a condition such as `request.path.startsWith('/api/')`",
+            Self::FieldName => "the name of a field such as `X-Tier`",
+            Self::FieldLine => "a field such as `X-Tier: gold`",
             Self::HttpMethod => "a method such as `GET`, in capitals",
             Self::OriginLine => "a URL such as `http://host:port`, perhaps with `;region=…;weight=…;name=…`",
         }

@@ -12,6 +12,7 @@ use super::{
     kind::{Form, Kind},
     model::*,
     read::scalars,
+    rules,
     settings::Setting,
     toml_text,
 };
@@ -40,6 +41,7 @@ impl Document {
             ("origins", self.origins.iter().map(origin).collect::<Vec<_>>()),
             ("routes", self.routes.iter().map(route).collect()),
             ("limits", self.limits.iter().map(limit).collect()),
+            ("rules", self.rules.iter().map(rules::masked).collect()),
         ];
         for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
             root.insert(name.to_string(), Value::Array(list));
@@ -160,6 +162,7 @@ fn limit(limit: &NamedLimit) -> Value {
         "algorithm": limit.algorithm.name(),
         "cost": limit.cost,
         "on_store_error": limit.on_store_error.map(OnStoreError::name),
+        "on_demand": limit.on_demand.then_some(true),
     }))
 }
 

@@ -5,7 +5,7 @@ use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::{net::IpAddr, num::NonZeroU32};
 use ipnet::IpNet;
 
-use super::secret::Secret;
+use super::{rules::Rule, secret::Secret};
 
 /// Everything that can be configured, with defaults filled in.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub struct Document {
     pub regions: Regions,
     /// Rules laid over the built-in routes; earlier ones win over later ones, all win over the built-in.
     pub routes: Vec<RouteRule>,
+    /// Conditions and what follows from them, in order.
+    pub rules: Vec<Rule>,
     /// Shape of `GET /api/v1/workers`.
     pub workers_format: WorkersFormat,
     /// `[plugins.NAME]`: switches and settings by plugin name.
@@ -248,6 +250,8 @@ pub struct NamedLimit {
     pub cost: u32,
     /// Overrides `ON_STORE_ERROR` for this limit.
     pub on_store_error: Option<OnStoreError>,
+    /// Only where one of `[[rules]]` asks for it.
+    pub on_demand: bool,
 }
 
 /// What a limit counts apart.

@@ -15,7 +15,7 @@ use super::{
     field::{keys_are_known, parts_of, refusal, split},
     kind::Kind,
     model::{Document, Regions},
-    sections,
+    rules, sections,
     settings::{IN_SECTIONS, ONLY_VARIABLES, Setting, WORKERS_FORMAT},
     tree::{self, Entry, Node, Source, Tree},
     variables,
@@ -100,6 +100,7 @@ fn read_file(root: &Node, document: &mut Document, places: &mut Places, faults: 
             "origins" => document.origins = sections::origins(node, &document.regions, faults),
             "routes" => document.routes = sections::routes(node, faults),
             "limits" => document.limits = sections::limits(node, faults),
+            "rules" => document.rules = rules::rules(node, faults),
             "plugins" => document.plugins = sections::plugins(node, faults),
             "workers_format" => read_value(&WORKERS_FORMAT, node, document, places, faults),
             section if sections().any(|known| known == section) => {
@@ -186,7 +187,8 @@ fn apply(setting: &Setting, parts: &[Cow<'_, str>], document: &mut Document) -> 
 }
 
 /// Top-level keys that are no sections of scalars. `$schema` is for editors.
-const OTHERS: &[&str] = &["origins", "routes", "limits", "plugins", "regions", "workers_format", "$schema"];
+const OTHERS: &[&str] =
+    &["origins", "routes", "limits", "rules", "plugins", "regions", "workers_format", "$schema"];
 
 /// Time for a connection across an ocean and a decision.
 const EDGE_STORE_TIMEOUT_MS: u64 = 1000;

@@ -14,7 +14,7 @@ use super::{
     kind::Kind,
     model::{Document, Regions},
     read::scalars,
-    regions, sections,
+    regions, rules, sections,
     settings::Setting,
 };
 
@@ -104,9 +104,10 @@ fn rows(prefix: &str, fields: &[Field]) -> String {
         let accepts = match field.accepts {
             Accepts::One(kind) => kind.accepts().replace('|', "\\|"),
             Accepts::FalseOr(_) => "`false` or a table".to_string(),
+            Accepts::Table(_) => "a table".to_string(),
         };
         text.push_str(&format!("| `{prefix}{}`{required} | {accepts} | {} |\n", field.name, field.doc));
-        if let Accepts::FalseOr(fields) = field.accepts {
+        if let Accepts::FalseOr(fields) | Accepts::Table(fields) = field.accepts {
             text.push_str(&rows(&format!("{prefix}{}.", field.name), fields));
         }
     }
@@ -133,6 +134,12 @@ const TABLES: &[(&str, &str, &[Field])] = &[
         "`[[limits]]`",
         "Limits besides the default one. A request must pass every limit it matches.",
         sections::LIMIT,
+    ),
+    (
+        "`[[rules]]`",
+        "Conditions in the Common Expression Language and what follows from them, in order, for `cel-plugin`. \
+         [`plugins.md`](plugins.md) says what conditions can name.",
+        rules::RULE,
     ),
     (
         "`[[regions.distances]]`",

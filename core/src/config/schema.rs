@@ -13,7 +13,7 @@ use super::{
     kind::Kind,
     model::Document,
     read::scalars,
-    regions, sections,
+    regions, rules, sections,
     settings::Setting,
 };
 
@@ -33,9 +33,12 @@ pub fn schema() -> Value {
             }
         }
     }
-    for (name, fields) in
-        [("origins", sections::ORIGIN), ("routes", sections::ROUTE), ("limits", sections::LIMIT)]
-    {
+    for (name, fields) in [
+        ("origins", sections::ORIGIN),
+        ("routes", sections::ROUTE),
+        ("limits", sections::LIMIT),
+        ("rules", rules::RULE),
+    ] {
         let array = json!({ "type": "array", "items": table(fields) });
         properties.insert(name.to_string(), array);
     }
@@ -73,6 +76,7 @@ fn table(fields: &[Field]) -> Value {
         let accepts = match field.accepts {
             Accepts::One(accepted) => kind(accepted),
             Accepts::FalseOr(fields) => json!({ "anyOf": [{ "const": false }, table(fields)] }),
+            Accepts::Table(fields) => table(fields),
         };
         (field.name.to_string(), described(accepts, field.doc))
     };

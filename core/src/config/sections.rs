@@ -89,6 +89,7 @@ pub(super) const LIMIT: &[Field] = &[
     Field::one("algorithm", Kind::OneOf(Algorithm::NAMES), "how it counts; default `sliding-window`"),
     Field::one("cost", Kind::Number { min: 1, max: MAX_LIMIT }, "what one request costs; default 1"),
     Field::one("on_store_error", Kind::OneOf(OnStoreError::NAMES), "in place of `ON_STORE_ERROR`"),
+    Field::one("on_demand", Kind::Flag, "only where one of `[[rules]]` asks for it; default off"),
 ];
 
 /// `[plugins.NAME]`.
@@ -100,6 +101,7 @@ pub(super) const PLUGIN: &[Field] = &[
 /// Names under `[plugins]`.
 pub(super) const PLUGINS: &[&str] = &[
     "auth-plugin",
+    "cel-plugin",
     "rate-limit-plugin",
     "cache-plugin",
     "router-plugin",
@@ -206,6 +208,7 @@ pub(super) fn limits(node: &Node, faults: &mut Faults<'_>) -> Vec<NamedLimit> {
             algorithm: fields.get("algorithm", faults).unwrap_or_default(),
             cost: fields.get("cost", faults).unwrap_or(1),
             on_store_error: fields.get("on_store_error", faults),
+            on_demand: fields.get("on_demand", faults).unwrap_or(false),
         };
         if !limit.name.is_empty() && limits.iter().any(|other| other.name == limit.name) {
             let message = format!("two limits are called `{}`: give each a name of its own", limit.name);

@@ -11,6 +11,7 @@ use super::{
         WorkerTokens, WorkersFormat,
     },
 };
+use crate::plugin::OnError;
 
 macro_rules! words {
     ($($Type:ident { $($Variant:ident = $word:literal),+ $(,)? })+) => {
@@ -43,6 +44,7 @@ macro_rules! words {
 }
 
 words! {
+    OnError { Allow = "allow", Deny = "deny" }
     OnStoreError { Allow = "allow", Deny = "deny", Local = "local" }
     WorkerTokens { Learn = "learn", Strict = "strict" }
     JobOwnership { Learned = "learned", Strict = "strict", Off = "off" }

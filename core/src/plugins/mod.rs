@@ -8,6 +8,7 @@ use crate::{config::Document, gateway::CompileError, plugin::Plugin};
 pub mod arrival;
 pub mod auth;
 pub mod cache;
+pub mod cel;
 pub mod cors;
 pub mod departure;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub fn builtin(document: &Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError
     Ok(alloc::vec![
         Arc::new(cors::Cors::new(document)),
         Arc::new(auth::Auth::new(document)),
+        Arc::new(cel::Cel::new(document)),
         Arc::new(rate_limit::RateLimit::new(document)?),
         Arc::new(job_tracker::JobTracker::new(document)),
         Arc::new(worker_registry::WorkerRegistry::new(document)),

@@ -119,7 +119,7 @@ impl Metrics {
             Event::AuthRejected { reason } => {
                 *self.auth_failures.entry(Cow::Borrowed(reason)).or_default() += 1;
             }
-            Event::PluginError { plugin } => {
+            Event::PluginError { plugin, .. } => {
                 *self.plugin_errors.entry(Cow::Borrowed(plugin)).or_default() += 1;
             }
             Event::RouterFailover { from } => self.failed(*from, name_of),

@@ -53,7 +53,7 @@ fn sample() -> Metrics {
         Event::LimitExceeded { limit: "default".into() },
         Event::AuthRejected { reason: "unknown" },
         Event::RouterFailover { from: OriginId(0) },
-        Event::PluginError { plugin: "cache-plugin" },
+        Event::PluginError { plugin: "cache-plugin", detail: "".into() },
         online("w1", Some("us-west")),
         online("w2", None),
         online("w3", Some("us-west")),

@@ -43,6 +43,9 @@ pub(super) fn bypass(flow: &mut Flow, wants: &Directives) -> Ruling {
 
 impl Lookup {
     pub(super) fn judge(self, flow: &mut Flow, answers: &Answers<'_>) -> Ruling {
+        if flow.skip_cache {
+            return bypass(flow, &self.wants);
+        }
         if answers.source != Source::Store {
             // What this process remembers by itself is nobody's cache, and what it would write is lost.
             flow.cache = Some(CacheStatus::Miss);

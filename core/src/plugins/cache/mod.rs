@@ -102,7 +102,7 @@ impl Cache {
         let wants = Directives::of_request(&request.head.headers);
         // Nothing is said before the judges of higher priority have let the request pass.
         let part = range::wanted(&request.head);
-        if store_policy::bypasses(&request.head, &wants, part.is_some()) {
+        if flow.skip_cache || store_policy::bypasses(&request.head, &wants, part.is_some()) {
             return Plan::Judge(Box::new(move |flow, _| lookup::bypass(flow, &wants)));
         }
         let target = key::target(&request.route, &request.head.uri, flow.outgoing.path_and_query.as_deref());

@@ -13,6 +13,9 @@ use crate::{
 
 /// Sets them. `own` marks answers that the gateway itself wrote: pages and errors.
 pub(crate) fn dress(departure: &Departure, flow: &Flow, own: bool, headers: &mut HeaderMap) {
+    for name in &flow.response_remove {
+        headers.remove(name);
+    }
     set(headers, names::X_REQUEST_ID, &flow.request.id);
     headers.insert(names::X_GATEWAY_VERSION, VERSION);
     if let Some(status) = flow.cache {

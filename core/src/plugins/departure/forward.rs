@@ -39,7 +39,11 @@ pub(crate) fn forward(gateway: &Arc<Gateway>, mut flow: Box<Flow>) -> Verdict {
     }
 
     let path = path_and_query(&flow.request, outgoing.path_and_query.as_deref());
-    let mut attempts = attempts(gateway, &outgoing.origins, path.as_ref());
+    let tried = match (outgoing.origins.is_empty(), &outgoing.pool) {
+        (true, Some(pool)) => pool,
+        _ => outgoing.origins.as_slice(),
+    };
+    let mut attempts = attempts(gateway, tried, path.as_ref());
     let signing = document.upstream.signing_secret.clone().filter(|_| !upgrade);
     if signing.is_some()
         && let Some(signed) = attempts.first().map(|attempt: &Attempt| attempt.uri.path().to_string())

@@ -118,19 +118,24 @@ impl Asking<'_> {
         }
         let path = target::read(&self.flow.request.head.uri).ok();
         let limits = self.limits;
-        for named in &limits.named {
-            let fits = match (&named.path, &path) {
-                (None, _) => true,
-                (Some(pattern), Some(path)) => pattern.matches(&path.decoded),
-                (Some(_), None) => false,
-            };
+        for (index, named) in limits.named.iter().enumerate() {
+            if let Some(chosen) = self.flow.chosen_limits.iter().rev().find(|chosen| chosen.index == index) {
+                self.named_one(named, chosen.cost);
+                continue;
+            }
+            let fits = !named.limit.on_demand
+                && match (&named.path, &path) {
+                    (None, _) => true,
+                    (Some(pattern), Some(path)) => pattern.matches(&path.decoded),
+                    (Some(_), None) => false,
+                };
             if fits {
-                self.named_one(named);
+                self.named_one(named, None);
             }
         }
     }
 
-    fn named_one(&mut self, Named { limit, .. }: &Named) {
+    fn named_one(&mut self, Named { limit, .. }: &Named, cost: Option<u32>) {
         let keys = &self.limits.keys;
         let request = &self.flow.request;
         // Apart from the names of records' limits, which are chosen by others.
@@ -147,7 +152,7 @@ impl Asking<'_> {
             LimitBy::Ip => (by_address.clone(), by_address),
             LimitBy::Route => (by_route.clone(), by_route),
         };
-        let (window_ms, algorithm, cost) = (limit.window_ms, limit.algorithm, limit.cost);
+        let (window_ms, algorithm, cost) = (limit.window_ms, limit.algorithm, cost.unwrap_or(limit.cost));
         let spec = |key| LimitSpec { key, algorithm, limit: limit.limit, window_ms, cost };
         let first = self.asked.len();
         match self.flow.subject {

@@ -34,6 +34,7 @@ fn named(name: &str, by: LimitBy, limit: u32, path: Option<&str>) -> NamedLimit 
         algorithm: Algorithm::SlidingLog,
         cost: 1,
         on_store_error: None,
+        on_demand: false,
     }
 }
 

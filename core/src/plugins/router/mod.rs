@@ -1,7 +1,7 @@
 //! Which origin gets a request (contract section 3, `ROUTER_STRATEGY`). The order is worked out from values: views of
 //! the origins, a turn, a draw. Load and health themselves are [`crate::origins::Board`]'s.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::mem;
 
 use crate::{
@@ -20,7 +20,11 @@ mod score;
 mod tests;
 
 /// The plugin.
-pub struct Router {
+pub struct Router(Arc<Ranking>);
+
+/// How origins are put in order.
+#[derive(Debug)]
+struct Ranking {
     strategy: Strategy,
     regions: Regions,
     origins: Vec<Placed>,
@@ -42,19 +46,23 @@ impl Router {
             region: origin.region.clone(),
             weight: origin.weight.get(),
         };
-        Self {
+        Self(Arc::new(Ranking {
             strategy: document.router.strategy,
             regions: document.regions.clone(),
             origins: document.origins.iter().map(placed).collect(),
-        }
+        }))
     }
+}
 
+impl Ranking {
     /// All origins, best first. Ejected ones come last but are never left out: where all are ejected, trying
     /// one is better than refusing.
     fn order(&self, flow: &Flow) -> Vec<OriginId> {
         let facts = &flow.request.facts;
         let view = |id: &OriginId| facts.origins.get(id.0).copied().unwrap_or_default();
+        let pool = flow.outgoing.pool.as_deref();
         let all = (0..self.origins.len()).map(OriginId);
+        let all = all.filter(|id| pool.is_none_or(|pool| pool.contains(id)));
         let (mut good, mut ejected): (Vec<_>, Vec<_>) = all.partition(|id| !view(id).ejected);
         if good.is_empty() {
             // They share what nobody can serve, so that the first to recover is soon found.
@@ -117,19 +125,23 @@ impl Plugin for Router {
     }
 
     fn implementation(&self) -> &'static str {
-        self.strategy.name()
+        self.0.strategy.name()
     }
 
     fn plan(&self, flow: &mut Flow, _ask: &mut Ask) -> Plan {
         if matches!(flow.request.route.kind, RouteKind::Own | RouteKind::Workers) {
             return Plan::Pass;
         }
-        flow.outgoing.origins = self.order(flow);
-        let Some(origin) = flow.outgoing.origins.first().copied() else { return Plan::Pass };
+        flow.outgoing.origins = self.0.order(flow);
+        let (ranking, pool) = (Arc::clone(&self.0), flow.outgoing.pool.clone());
         // Told only once everybody before has let the request pass: what is refused or served from the cache goes to
         // no origin.
         Plan::Judge(Box::new(move |flow, _| {
-            flow.events.push(Event::RouterSelected { origin });
+            if flow.outgoing.pool != pool {
+                flow.outgoing.origins = ranking.order(flow);
+            }
+            let first = flow.outgoing.origins.first().copied();
+            flow.events.extend(first.map(|origin| Event::RouterSelected { origin }));
             Ruling::Pass
         }))
     }

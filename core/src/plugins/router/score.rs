@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use super::{Router, UNKNOWN_US};
+use super::{Ranking, Router, UNKNOWN_US};
 use crate::{
     config::{Document, Strategy},
     explain::Considered,
@@ -12,7 +12,7 @@ use crate::{
 
 /// The origins of a request as the strategy of this document ordered them.
 pub(crate) fn considered(document: &Document, flow: &Flow) -> Vec<Considered> {
-    let router = Router::new(document);
+    let Router(router) = Router::new(document);
     let origin = |(place, id): (usize, &OriginId)| {
         let view = flow.request.facts.origins.get(id.0).copied().unwrap_or_default();
         let placed = router.origins.get(id.0);
@@ -29,7 +29,7 @@ pub(crate) fn considered(document: &Document, flow: &Flow) -> Vec<Considered> {
     flow.outgoing.origins.iter().enumerate().map(origin).collect()
 }
 
-impl Router {
+impl Ranking {
     fn score(&self, flow: &Flow, id: OriginId) -> String {
         let facts = &flow.request.facts;
         let view = facts.origins.get(id.0).copied().unwrap_or_default();

@@ -30,7 +30,7 @@ fn order(document: &Document, change: impl FnOnce(&mut crate::Request)) -> Vec<u
     let (mut request, _) = gateway.arrival.read(fixture::head("GET", "/x", &[]), fixture::facts());
     request.facts.origins = vec![OriginView::default(); document.origins.len()];
     change(&mut request);
-    let order = Router::new(document).order(&Flow::new(request));
+    let order = Router::new(document).0.order(&Flow::new(request));
     order.into_iter().map(|id| id.0).collect()
 }
 

@@ -55,7 +55,7 @@ fn a_fleet_and_a_process_render_the_same() {
         Event::LimitExceeded { limit: "default".into() },
         Event::AuthRejected { reason: "unknown" },
         Event::RouterFailover { from: OriginId(1) },
-        Event::PluginError { plugin: "cache-plugin" },
+        Event::PluginError { plugin: "cache-plugin", detail: "".into() },
         Event::HealthDegraded,
     ];
     for (pattern, method, status, total_us, events) in [

@@ -15,7 +15,7 @@ pub(super) fn text(event: &Event, document: &Document) -> String {
         Event::WorkerUpdated { worker, up, .. } => format!("{worker} {}", if *up { "up" } else { "down" }),
         Event::JobSubmitted { job } | Event::JobCompleted { job } | Event::JobFailed { job } => job.clone(),
         Event::HealthCheck { origin: id, .. } => origin(id),
-        Event::PluginError { plugin } => (*plugin).to_owned(),
+        Event::PluginError { plugin, .. } => (*plugin).to_owned(),
         _ => return event.name().to_owned(),
     };
     format!("{} {details}", event.name())
