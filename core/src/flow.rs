@@ -9,7 +9,7 @@ use crate::{
     event::Event,
     origins::OriginId,
     outcome::CacheStatus,
-    plugin::{OnFail, OnFinish, OnSeal},
+    plugin::{Listeners, OnFail, OnFinish, OnSeal},
     report::Page,
     request::Request,
     store::{Op, Record, Slot, Spend, WorkerRecord},
@@ -51,6 +51,8 @@ pub struct Flow {
     pub command: Option<Command>,
     /// Counts this request for the fleet, where it is one and metrics are on.
     pub(crate) fleet: Option<Arc<Fleet>>,
+    /// Who hears of its events.
+    pub(crate) listeners: Option<Arc<Listeners>>,
     /// The fleet's counters, on its metrics page.
     pub(crate) counted: Option<Box<Metrics>>,
     /// Whether the store was asked before the verdict.
@@ -158,6 +160,7 @@ impl Flow {
             page: None,
             command: None,
             fleet: None,
+            listeners: None,
             counted: None,
             asked: false,
             on_seal: Vec::new(),

@@ -10,7 +10,7 @@ use crate::{
     event::Event,
     facts::Facts,
     flow::Flow,
-    plugin::{Answers, Judge, Plan, Plugin, Registry, Ruling},
+    plugin::{Answers, Judge, Plan, Plugin, Registry, Ruling, failed},
     plugins::{self, arrival::Arrival, departure::Departure, metrics::Metrics, routes::RouteKind},
     refusal::Refusal,
     report::Report,
@@ -47,6 +47,12 @@ pub enum CompileError {
         /// What is needed.
         needed: &'static str,
     },
+    /// Settings for a plugin that this build does not have.
+    #[error("`plugins.{name}`: this build has no such plugin; register it, or take its settings out")]
+    UnknownPlugin {
+        /// Its name.
+        name: String,
+    },
     /// A route pattern that cannot be matched, or that another one hides.
     #[error("route `{pattern}`: {reason}")]
     Route {
@@ -76,7 +82,8 @@ pub struct Exchange {
     gateway: Arc<Gateway>,
     flow: Box<Flow>,
     batch: Batch,
-    judges: Vec<Judge>,
+    /// Each with its plugin's place in the order.
+    judges: Vec<(usize, Judge)>,
 }
 
 impl Step {
@@ -127,18 +134,23 @@ impl Gateway {
     pub fn begin(self: &Arc<Self>, head: RequestHead, facts: Facts) -> Step {
         let now_ms = facts.now_ms;
         let (request, refusal) = self.arrival.read(head, facts);
-        let mut flow = self.flow(request);
-        if let Some(refusal) = refusal {
+        let (mut flow, cancelled) = self.flow(request);
+        if let Some(refusal) = refusal.or(cancelled) {
             return Step::Settled(self.turned_away(flow, refusal));
         }
         let mut ask = Ask::new(now_ms);
         let mut judges = Vec::new();
-        for plugin in self.registry.iter() {
+        for (place, plugin) in self.registry.iter().enumerate() {
             match plugin.plan(&mut flow, &mut ask) {
                 Plan::Pass => {}
                 Plan::Refuse(refusal) => return Step::Settled(self.refuse(flow, refusal)),
                 Plan::Answer(answer) => return Step::Settled(self.reply(flow, answer, None)),
-                Plan::Judge(judge) => judges.push(judge),
+                Plan::Judge(judge) => judges.push((place, judge)),
+                Plan::Failed(detail) => {
+                    if let Some(refusal) = failed(plugin, detail, &mut flow) {
+                        return Step::Settled(self.refuse(flow, refusal));
+                    }
+                }
             }
         }
         let batch = ask.into_batch();
@@ -155,15 +167,19 @@ impl Gateway {
     /// is what can be said of it; nothing is asked and nothing is forwarded.
     pub fn turn_away(&self, head: RequestHead, facts: Facts, refusal: Refusal) -> Verdict {
         let (request, _) = self.arrival.read(head, facts);
-        let flow = self.flow(request);
+        let (flow, _) = self.flow(request);
         self.turned_away(flow, refusal)
     }
 
-    fn flow(&self, request: Request) -> Box<Flow> {
+    /// A request's start, and whether a listener cancels it there.
+    fn flow(&self, request: Request) -> (Box<Flow>, Option<Refusal>) {
         let mut flow = Box::new(Flow::new(request));
         flow.events.push(Event::RequestIncoming);
         flow.fleet = flow.request.facts.fleet.and_then(|_| self.fleet.clone());
-        flow
+        flow.listeners = self.registry.listeners();
+        let listeners = flow.listeners.clone();
+        let cancelled = listeners.and_then(|listeners| listeners.tell(&Event::RequestIncoming, &mut flow));
+        (flow, cancelled)
     }
 
     fn turned_away(&self, mut flow: Box<Flow>, refusal: Refusal) -> Verdict {
@@ -216,11 +232,17 @@ impl Exchange {
         if answers.source != crate::plugin::Source::Store {
             flow.events.push(Event::HealthDegraded);
         }
-        for judge in judges {
+        for (place, judge) in judges {
             match judge(&mut flow, &answers) {
                 Ruling::Pass => {}
                 Ruling::Refuse(refusal) => return gateway.refuse(flow, refusal),
                 Ruling::Answer(answer) => return gateway.reply(flow, answer, None),
+                Ruling::Failed(detail) => {
+                    let plugin = gateway.registry.at(place);
+                    if let Some(refusal) = plugin.and_then(|plugin| failed(plugin, detail, &mut flow)) {
+                        return gateway.refuse(flow, refusal);
+                    }
+                }
                 Ruling::Serve { answer, refresh } => return gateway.serve(flow, answer, refresh),
             }
         }
@@ -242,6 +264,7 @@ impl Gateway {
             let mut behind = Box::new(Flow::new(flow.request.clone()));
             behind.identity = flow.identity.clone();
             behind.fleet = flow.fleet.clone();
+            behind.listeners = flow.listeners.clone();
             behind.outgoing = mem::take(&mut flow.outgoing);
             behind.on_seal = mem::take(&mut flow.on_seal);
             behind.on_fail = mem::take(&mut flow.on_fail);

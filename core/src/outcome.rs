@@ -5,7 +5,9 @@ use bytes::Bytes;
 use core::mem;
 use http::{Method, StatusCode};
 
-use crate::{event::Event, origins::OriginId, plugins::routes::Route, store::Batch, verdict::Closing};
+use crate::{
+    event::Event, origins::OriginId, plugin::tell_all, plugins::routes::Route, store::Batch, verdict::Closing,
+};
 
 /// What the driver saw. Durations are microseconds of the monotonic clock.
 #[derive(Clone, Debug, Default)]
@@ -126,6 +128,7 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
         (End::ClientLeft, _) => Event::RequestError { reason: "client_left" },
         (End::OriginBroke, _) => Event::RequestError { reason: "origin_broke" },
     });
+    tell_all(&mut flow);
     let mut ops = mem::take(&mut flow.writes);
     let fleet = flow.request.facts.fleet.zip(flow.fleet);
     let request = flow.request;

@@ -38,6 +38,8 @@ pub enum Accepts {
     FalseOr(&'static [Field]),
     /// A table.
     Table(&'static [Field]),
+    /// A table of anything.
+    Free,
 }
 
 impl Field {
@@ -124,7 +126,7 @@ impl<'n> Fields<'n> {
         let (fields, wanted) = match field.accepts {
             Accepts::FalseOr(fields) => (fields, "`false` or a table"),
             Accepts::Table(fields) => (fields, "a table"),
-            Accepts::One(_) => return None,
+            Accepts::One(_) | Accepts::Free => return None,
         };
         match &node.tree {
             Tree::Flag(false) if matches!(field.accepts, Accepts::FalseOr(_)) => Some(None),

@@ -34,5 +34,6 @@ pub use reference::{example_env, reference};
 pub use rules::{Deny, Fieldset, Rule, RuleLimit};
 pub use schema::schema;
 pub use secret::Secret;
+pub(crate) use sections::is_custom;
 pub use settings::Setting;
 pub use tree::{Format, Source};

@@ -486,4 +486,6 @@ pub struct PluginSettings {
     pub enabled: Option<bool>,
     /// Place in the order; higher is earlier.
     pub priority: Option<i32>,
+    /// What a plugin of somebody's own reads; empty for the built-in ones.
+    pub config: serde_json::Map<String, serde_json::Value>,
 }

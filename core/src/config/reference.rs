@@ -104,7 +104,7 @@ fn rows(prefix: &str, fields: &[Field]) -> String {
         let accepts = match field.accepts {
             Accepts::One(kind) => kind.accepts().replace('|', "\\|"),
             Accepts::FalseOr(_) => "`false` or a table".to_string(),
-            Accepts::Table(_) => "a table".to_string(),
+            Accepts::Table(_) | Accepts::Free => "a table".to_string(),
         };
         text.push_str(&format!("| `{prefix}{}`{required} | {accepts} | {} |\n", field.name, field.doc));
         if let Accepts::FalseOr(fields) | Accepts::Table(fields) = field.accepts {
@@ -146,7 +146,12 @@ const TABLES: &[(&str, &str, &[Field])] = &[
         "How far regions are apart. A pair that is missing is farther than any that is there.",
         regions::DISTANCE,
     ),
-    ("`[plugins.NAME]`", "Switches of the built-in plugins.", sections::PLUGIN),
+    (
+        "`[plugins.NAME]`",
+        "Switches of plugins. `config` is for plugins of your own, whose names end in `-plugin`: see \
+         [`plugins.md`](plugins.md).",
+        sections::CUSTOM_PLUGIN,
+    ),
 ];
 
 const PREFACE: &str = "\

@@ -43,7 +43,12 @@ pub fn schema() -> Value {
         properties.insert(name.to_string(), array);
     }
     let plugins = sections::PLUGINS.iter().map(|name| ((*name).to_string(), table(sections::PLUGIN)));
-    properties.insert("plugins".to_string(), object(plugins.collect(), &[]));
+    let mut plugins = object(plugins.collect(), &[]);
+    if let Value::Object(plugins) = &mut plugins {
+        let custom = json!({ "-plugin$": table(sections::CUSTOM_PLUGIN) });
+        plugins.insert("patternProperties".to_string(), custom);
+    }
+    properties.insert("plugins".to_string(), plugins);
     let regions = json!({
         "aliases": { "type": "object", "additionalProperties": { "type": "string" } },
         "distances": { "type": "array", "items": table(regions::DISTANCE) },
@@ -77,6 +82,7 @@ fn table(fields: &[Field]) -> Value {
             Accepts::One(accepted) => kind(accepted),
             Accepts::FalseOr(fields) => json!({ "anyOf": [{ "const": false }, table(fields)] }),
             Accepts::Table(fields) => table(fields),
+            Accepts::Free => json!({ "type": "object" }),
         };
         (field.name.to_string(), described(accepts, field.doc))
     };

@@ -9,14 +9,16 @@ use alloc::{
 };
 
 use super::{
-    error::{Faults, suggestion},
+    error::{Faults, nearest, suggestion},
     field::{Accepts, Field, Fields, join, keys_are_known},
+    form,
     kind::{Form, Kind},
     knob::{Flaw, Knob},
     model::*,
     settings::{MAX_LIMIT, MAX_WINDOW_MS},
-    tree::{Node, Tree},
+    tree::{Entry, Node, Tree},
 };
+use serde_json::{Map, Value};
 
 const WINDOW: Kind = Kind::Number { min: 1, max: MAX_WINDOW_MS };
 
@@ -96,6 +98,18 @@ pub(super) const LIMIT: &[Field] = &[
 pub(super) const PLUGIN: &[Field] = &[
     Field::one("enabled", Kind::Flag, "whether it is asked"),
     Field::one("priority", Kind::Number { min: 0, max: 1000 }, "place in the order; higher is earlier"),
+];
+
+/// `[plugins.NAME]` of a plugin that is not built in.
+pub(super) const CUSTOM_PLUGIN: &[Field] = &[
+    Field::one("enabled", Kind::Flag, "whether it is asked"),
+    Field::one("priority", Kind::Number { min: 0, max: 1000 }, "place in the order; higher is earlier"),
+    Field {
+        name: "config",
+        accepts: Accepts::Free,
+        required: false,
+        doc: "what the plugin reads, unless it is a built-in one",
+    },
 ];
 
 /// Names under `[plugins]`.
@@ -219,6 +233,13 @@ pub(super) fn limits(node: &Node, faults: &mut Faults<'_>) -> Vec<NamedLimit> {
     limits
 }
 
+/// Whether a name under `[plugins]` is meant for a plugin that is not built in. One that nearly has a built-in one's name is
+/// a slip of the pen.
+pub(crate) fn is_custom(name: &str) -> bool {
+    let taken = PLUGINS.contains(&name) || nearest(name, PLUGINS.iter().copied()).is_some();
+    name.ends_with("-plugin") && form::name(name) && !taken
+}
+
 /// Reads `[plugins.NAME]`.
 pub(super) fn plugins(node: &Node, faults: &mut Faults<'_>) -> BTreeMap<String, PluginSettings> {
     let mut plugins = BTreeMap::new();
@@ -227,14 +248,25 @@ pub(super) fn plugins(node: &Node, faults: &mut Faults<'_>) -> BTreeMap<String, 
         faults.in_file("plugins", node.at, message);
         return plugins;
     };
-    keys_are_known(entries, "plugins", || PLUGINS.iter().copied(), faults);
-    for entry in entries.iter().filter(|entry| PLUGINS.contains(&entry.key.as_str())) {
+    let custom = || entries.iter().map(|entry| entry.key.as_str()).filter(|name| is_custom(name));
+    keys_are_known(entries, "plugins", || PLUGINS.iter().copied().chain(custom()), faults);
+    let known = |entry: &&Entry| PLUGINS.contains(&entry.key.as_str()) || is_custom(&entry.key);
+    for entry in entries.iter().filter(known) {
         let path = join("plugins", &entry.key);
-        let Some(mut fields) = Fields::open(&entry.node, path, PLUGIN, faults) else { continue };
+        let known = if is_custom(&entry.key) { CUSTOM_PLUGIN } else { PLUGIN };
+        let Some(mut fields) = Fields::open(&entry.node, path, known, faults) else { continue };
         let priority: Option<u32> = fields.get("priority", faults);
         let settings = PluginSettings {
             enabled: fields.get("enabled", faults),
             priority: priority.and_then(|priority| priority.try_into().ok()),
+            config: match fields.node("config").map(|node| node.tree.to_value()) {
+                Some(Value::Object(config)) => config,
+                Some(_) => {
+                    fields.refuse("config", "write a table".to_string(), faults);
+                    Map::new()
+                }
+                None => Map::new(),
+            },
         };
         plugins.insert(entry.key.to_string(), settings);
     }

@@ -7,6 +7,7 @@ use alloc::{
 };
 use core::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::error::Faults;
@@ -61,6 +62,20 @@ pub(super) struct Entry {
 }
 
 impl Tree {
+    /// The same as JSON; a date or time is none.
+    pub(super) fn to_value(&self) -> Value {
+        match self {
+            Self::Null | Self::Time => Value::Null,
+            Self::Flag(flag) => Value::Bool(*flag),
+            Self::Number(number) => serde_json::from_str(number).unwrap_or_default(),
+            Self::Text(text) => Value::String(text.clone()),
+            Self::List(items) => items.iter().map(|item| item.tree.to_value()).collect(),
+            Self::Table(entries) => {
+                entries.iter().map(|entry| (entry.key.clone(), entry.node.tree.to_value())).collect()
+            }
+        }
+    }
+
     /// What it is, for errors; never its content.
     pub(super) const fn what(&self) -> &'static str {
         match self {

@@ -2,10 +2,15 @@
 //! judges once they are filled. Closures carry a plugin's state of one request from step to step, so there is no
 //! bag of extensions to look things up in.
 
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+mod listen;
+#[cfg(test)]
+mod tests;
+
+use alloc::{borrow::Cow, boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use crate::{
-    config::Document,
+    config::{Document, is_custom},
+    event::Event,
     flow::Flow,
     gateway::CompileError,
     outcome::Outcome,
@@ -13,6 +18,9 @@ use crate::{
     store::{Ask, Cells},
     verdict::{Answer, OriginFailure, ResponseDraft},
 };
+
+pub(crate) use listen::{Listeners, failed, tell_all};
+pub use listen::{Mark, Reaction, Rewrap, Subscription};
 
 /// A unit of policy. Built-in ones stand in [`crate::plugins`].
 pub trait Plugin: Send + Sync {
@@ -42,6 +50,23 @@ pub trait Plugin: Send + Sync {
         true
     }
 
+    /// What becomes of a request for which it fails: for which it says so, panics where that can be caught, or takes longer
+    /// than it may.
+    fn on_error(&self) -> OnError {
+        OnError::Deny
+    }
+
+    /// The events it wants to hear of.
+    fn subscriptions(&self) -> &'static [Subscription] {
+        &[]
+    }
+
+    /// Hears of an event. `gateway:request:incoming` is told before anybody plans and can be cancelled; all others are told
+    /// when the request is over, in the order in which they happened. What it adds to [`Flow::writes`] reaches the store.
+    fn on_event(&self, _event: &Event, _flow: &mut Flow) -> Reaction {
+        Reaction::Pass
+    }
+
     /// Adds what even a refusal should carry whose head was found bad before any plugin planned.
     fn turned_away(&self, _flow: &mut Flow) {}
 
@@ -69,6 +94,8 @@ pub enum Plan {
     Answer(Answer),
     /// Wants to judge the store's answer.
     Judge(Judge),
+    /// It failed, and why; nothing of the request. See [`Plugin::on_error`].
+    Failed(Cow<'static, str>),
 }
 
 /// Judges the filled slots.
@@ -103,6 +130,8 @@ pub enum Ruling {
     Refuse(Refusal),
     /// Answered by the gateway.
     Answer(Answer),
+    /// It failed, and why; nothing of the request. See [`Plugin::on_error`].
+    Failed(Cow<'static, str>),
     /// Answered from the cache, perhaps with a refresh behind the client's back.
     Serve {
         /// The stored answer.
@@ -126,15 +155,20 @@ pub type OnFinish = Box<dyn FnOnce(&mut Flow, &Outcome) + Send>;
 pub struct Registry {
     active: Vec<Arc<dyn Plugin>>,
     inactive: Vec<Arc<dyn Plugin>>,
+    listeners: Option<Arc<Listeners>>,
 }
 
 impl Registry {
     /// Sorts plugins by priority, leaves out those that the document switches off and checks dependencies.
     ///
     /// # Errors
-    /// Two plugins with one name; a dependency that is missing or switched off.
+    /// Two plugins with one name; a dependency that is missing or switched off; settings for a plugin that is not there.
     pub fn new(plugins: Vec<Arc<dyn Plugin>>, document: &Document) -> Result<Self, CompileError> {
         let settings = |name: &str| document.plugins.get(name);
+        let unknown = |name: &&String| !plugins.iter().any(|plugin| plugin.name() == **name);
+        if let Some(name) = document.plugins.keys().filter(|name| is_custom(name)).find(unknown) {
+            return Err(CompileError::UnknownPlugin { name: name.clone() });
+        }
         let is_on = |plugin: &Arc<dyn Plugin>| {
             let switch = settings(plugin.name()).and_then(|it| it.enabled);
             plugin.stays() || switch.unwrap_or(plugin.is_enabled())
@@ -154,7 +188,18 @@ impl Registry {
                 }
             }
         }
-        Ok(Self { active, inactive })
+        let listeners = Listeners::of(&active);
+        Ok(Self { active, inactive, listeners })
+    }
+
+    /// The active plugin at a place of the order.
+    pub(crate) fn at(&self, place: usize) -> Option<&dyn Plugin> {
+        self.active.get(place).map(AsRef::as_ref)
+    }
+
+    /// Who hears of events; none if nobody does.
+    pub(crate) fn listeners(&self) -> Option<Arc<Listeners>> {
+        self.listeners.clone()
     }
 
     /// The plugins that are switched off.
