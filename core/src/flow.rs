@@ -13,7 +13,7 @@ use crate::{
     report::Page,
     request::Request,
     store::{Op, Record, Slot, Spend, WorkerRecord},
-    telemetry::{fleet::Fleet, metrics::Metrics},
+    telemetry::{fleet::Fleet, metrics::Metrics, span::Tracer},
     verdict::RequestBody,
 };
 
@@ -57,6 +57,10 @@ pub struct Flow {
     pub(crate) counted: Option<Box<Metrics>>,
     /// Whether the store was asked before the verdict.
     pub(crate) asked: bool,
+    /// Makes this request's spans, where it is traced.
+    pub(crate) tracer: Option<Arc<Tracer>>,
+    /// Made behind the client's back.
+    pub(crate) behind: bool,
     pub(crate) on_seal: Vec<OnSeal>,
     pub(crate) on_fail: Vec<OnFail>,
     pub(crate) on_finish: Vec<OnFinish>,
@@ -163,6 +167,8 @@ impl Flow {
             listeners: None,
             counted: None,
             asked: false,
+            tracer: None,
+            behind: false,
             on_seal: Vec::new(),
             on_fail: Vec::new(),
             on_finish: Vec::new(),

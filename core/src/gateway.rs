@@ -16,7 +16,7 @@ use crate::{
     report::Report,
     request::{Request, RequestHead},
     store::{Ask, Batch},
-    telemetry::fleet::Fleet,
+    telemetry::{fleet::Fleet, span::Tracer},
     verdict::{Answer, Closing, Refresh, Reply, Serve, Verdict},
 };
 
@@ -28,6 +28,8 @@ pub struct Gateway {
     pub(crate) departure: Departure,
     /// None where metrics are off.
     fleet: Option<Arc<Fleet>>,
+    /// None where traces are off.
+    tracer: Option<Arc<Tracer>>,
 }
 
 /// Why a document does not compile although each of its values is valid.
@@ -117,7 +119,8 @@ impl Gateway {
         let departure = Departure::compile(&document)?;
         let counts = registry.iter().any(|plugin| plugin.name() == Metrics::NAME);
         let fleet = counts.then(|| Arc::new(Fleet::new(&document)));
-        Ok(Self { document, registry, arrival, departure, fleet })
+        let tracer = Tracer::new(&document).map(Arc::new);
+        Ok(Self { document, registry, arrival, departure, fleet, tracer })
     }
 
     /// The document it was compiled from.
@@ -175,6 +178,9 @@ impl Gateway {
     fn flow(&self, request: Request) -> (Box<Flow>, Option<Refusal>) {
         let mut flow = Box::new(Flow::new(request));
         flow.events.push(Event::RequestIncoming);
+        if flow.request.trace.is_sampled() {
+            flow.tracer = self.tracer.clone();
+        }
         flow.fleet = flow.request.facts.fleet.and_then(|_| self.fleet.clone());
         flow.listeners = self.registry.listeners();
         let listeners = flow.listeners.clone();
@@ -265,6 +271,9 @@ impl Gateway {
             behind.identity = flow.identity.clone();
             behind.fleet = flow.fleet.clone();
             behind.listeners = flow.listeners.clone();
+            behind.tracer = flow.tracer.clone();
+            behind.behind = true;
+            behind.request.trace = flow.request.trace.behind();
             behind.outgoing = mem::take(&mut flow.outgoing);
             behind.on_seal = mem::take(&mut flow.on_seal);
             behind.on_fail = mem::take(&mut flow.on_fail);

@@ -6,7 +6,13 @@ use core::mem;
 use http::{Method, StatusCode};
 
 use crate::{
-    event::Event, origins::OriginId, plugin::tell_all, plugins::routes::Route, store::Batch, verdict::Closing,
+    event::Event,
+    origins::OriginId,
+    plugin::tell_all,
+    plugins::routes::Route,
+    store::Batch,
+    telemetry::span::Span,
+    verdict::{Closing, OriginFailure},
 };
 
 /// What the driver saw. Durations are microseconds of the monotonic clock.
@@ -34,6 +40,34 @@ pub struct Outcome {
     pub origin: Option<OriginId>,
     /// Origins that failed before it, in order.
     pub failed: Vec<OriginId>,
+    /// When the store was asked, after the start.
+    pub store_at_us: u64,
+    /// Every attempt at an origin, in order, where the request is traced ([`crate::Forward::is_traced`]).
+    pub tries: Vec<Try>,
+}
+
+/// One attempt at an origin. Times are microseconds after the request's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Try {
+    /// Which origin.
+    pub origin: OriginId,
+    /// When it went out.
+    pub from_us: u64,
+    /// When it failed, or the response ended.
+    pub until_us: u64,
+    /// What came of it.
+    pub end: TryEnd,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryEnd {
+    /// A response with this status.
+    Answered(StatusCode),
+    /// None, for this reason.
+    Failed(OriginFailure),
+    /// The client did not wait for it.
+    Left,
 }
 
 /// How a response ended.
@@ -57,6 +91,8 @@ pub struct Epilogue {
     pub events: Vec<Event>,
     /// One line for the access log; the source of the request metrics.
     pub record: AccessRecord,
+    /// The request as spans, where it is traced.
+    pub spans: Vec<Span>,
 }
 
 /// The facts of one request for logs, metrics and spans. No credential, no raw path in labels.
@@ -129,6 +165,8 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
         (End::OriginBroke, _) => Event::RequestError { reason: "origin_broke" },
     });
     tell_all(&mut flow);
+    let tracer = flow.tracer.take();
+    let spans = tracer.map_or_else(Vec::new, |tracer| tracer.spans(&flow, status, refused, &outcome));
     let mut ops = mem::take(&mut flow.writes);
     let fleet = flow.request.facts.fleet.zip(flow.fleet);
     let request = flow.request;
@@ -149,6 +187,7 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
             cache: flow.cache,
             outcome,
         },
+        spans,
     };
     // With the rest of what is to be written: the fleet's counters cost no command of their own where there is one.
     ops.extend(fleet.map(|(target, fleet)| fleet.tally(target, &epilogue, flow.asked)));

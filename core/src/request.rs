@@ -60,3 +60,10 @@ pub struct TraceContext {
     /// Bit 0: sampled.
     pub flags: u8,
 }
+
+impl TraceContext {
+    /// Whether the trace is recorded.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & 1 == 1
+    }
+}

@@ -9,6 +9,7 @@ use crate::{
     command::Task,
     flow::Flow,
     gateway::Gateway,
+    http::{names, trace},
     origins::OriginId,
     outcome::Outcome,
     plugin::OnFinish,
@@ -222,6 +223,21 @@ pub struct Seal {
 }
 
 impl Forward {
+    /// Whether [`Outcome::tries`](crate::Outcome) are wanted.
+    pub fn is_traced(&self) -> bool {
+        self.flow.tracer.is_some()
+    }
+
+    /// To be told before each attempt: its span, and no other's, is the parent of what the origin does.
+    pub fn depart(&mut self, attempt: usize) {
+        if attempt > 0 {
+            let context = trace::traceparent(&self.flow.request.trace, attempt);
+            if let Ok(value) = http::HeaderValue::try_from(context) {
+                self.headers.insert(names::TRACEPARENT, value);
+            }
+        }
+    }
+
     /// The client left before an origin answered. No hook of seal or fail runs.
     pub fn abandon(self) -> Closing {
         Closing::left(self.flow)

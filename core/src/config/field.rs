@@ -164,8 +164,10 @@ pub(super) fn parts_of(node: &Node, kind: Kind) -> Result<Vec<Cow<'_, str>>, Str
     let wrong = |tree: &Tree| format!("{} is not accepted: write {}", tree.what(), kind.accepts());
     let one = match (&node.tree, kind) {
         (Tree::Flag(flag), Kind::Flag) => Cow::Borrowed(if *flag { "true" } else { "false" }),
-        (Tree::Number(n), Kind::Flag | Kind::Number { .. }) => Cow::Borrowed(n.as_str()),
-        (Tree::Text(text), Kind::Flag | Kind::OneOf(_) | Kind::Text(_)) => Cow::Borrowed(text.as_str()),
+        (Tree::Number(n), Kind::Flag | Kind::Number { .. } | Kind::Share) => Cow::Borrowed(n.as_str()),
+        (Tree::Text(text), Kind::Flag | Kind::Share | Kind::OneOf(_) | Kind::Text(_)) => {
+            Cow::Borrowed(text.as_str())
+        }
         (Tree::Text(text), Kind::List(_)) => return Ok(split(text)),
         (Tree::List(items), Kind::List(_)) => {
             let part = |item: &'_ Node| match &item.tree {

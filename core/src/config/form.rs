@@ -31,7 +31,7 @@ pub(super) fn check(form: Form, text: &str) -> Result<(), String> {
         Form::Condition => true,
         Form::FieldName => http::HeaderName::try_from(text).is_ok(),
         Form::FieldLine => text.contains(':'),
-        Form::StaticKeys | Form::OriginLine => !text.is_empty(),
+        Form::StaticKeys | Form::HeaderPair | Form::Attribute | Form::OriginLine => !text.is_empty(),
     };
     if accepted { Ok(()) } else { Err(form.accepts().to_string()) }
 }

@@ -14,6 +14,8 @@ pub enum Kind {
         /// Largest accepted.
         max: u64,
     },
+    /// A decimal from 0 to 1.
+    Share,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// One text of this form.
@@ -63,6 +65,10 @@ pub enum Form {
     FieldName,
     /// A field's name and its value.
     FieldLine,
+    /// `name=value`, the value percent-encoded: a field of a request.
+    HeaderPair,
+    /// `name=value`, the value percent-encoded.
+    Attribute,
     /// An origin: a base URL, then `;region=…`, `;weight=…`, `;name=…`.
     OriginLine,
 }
@@ -73,6 +79,7 @@ impl Kind {
         match self {
             Self::Flag => "`true` or `false` (also 1/0, yes/no, on/off)".into(),
             Self::Number { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Share => "a number from 0 to 1, such as `0.01`".into(),
             Self::OneOf(words) => {
                 let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
                 format!("one of {}", words.join(", "))
@@ -111,6 +118,8 @@ impl Form {
             Self::FieldName => "the name of a field such as `X-Tier`",
             Self::FieldLine => "a field such as `X-Tier: gold`",
             Self::HttpMethod => "a method such as `GET`, in capitals",
+            Self::HeaderPair => "`name=value`, a header field with its value percent-encoded",
+            Self::Attribute => "`name=value`, the value percent-encoded",
             Self::OriginLine => "a URL such as `http://host:port`, perhaps with `;region=…;weight=…;name=…`",
         }
     }

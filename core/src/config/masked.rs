@@ -100,6 +100,9 @@ fn masked_scalar(setting: &Setting, document: &Document) -> Value {
         (Value::Array(names), Kind::List(Form::StaticKeys)) => {
             names.iter().filter_map(Value::as_str).map(|name| format!("{name}:{MASK}")).collect()
         }
+        (Value::Array(names), Kind::List(Form::HeaderPair)) => {
+            names.iter().filter_map(Value::as_str).map(|name| format!("{name}={MASK}")).collect()
+        }
         _ => Value::String(MASK.to_string()),
     }
 }

@@ -10,6 +10,7 @@ mod kind;
 mod knob;
 mod masked;
 mod model;
+mod otel;
 mod read;
 mod reference;
 mod regions;

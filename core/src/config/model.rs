@@ -5,6 +5,7 @@ use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::{net::IpAddr, num::NonZeroU32};
 use ipnet::IpNet;
 
+pub use super::otel::{ExportHeader, Otel, OtlpProtocol, Ratio, ResourceAttribute, Sampler};
 use super::{rules::Rule, secret::Secret};
 
 /// Everything that can be configured, with defaults filled in.
@@ -316,19 +317,6 @@ pub struct Metrics {
     pub path: String,
 }
 
-/// `[otel]`; exported by a later version of the shells.
-#[derive(Clone, Debug)]
-pub struct Otel {
-    /// `OTEL_ENABLED`.
-    pub enabled: bool,
-    /// `OTEL_SERVICE_NAME`.
-    pub service_name: String,
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`.
-    pub otlp_endpoint: Option<String>,
-    /// `OTEL_ZIPKIN_ENDPOINT`.
-    pub zipkin_endpoint: Option<String>,
-}
-
 /// `[log]`.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -336,6 +324,8 @@ pub struct Log {
     pub level: LogLevel,
     /// `LOG_FORMAT`; none: `pretty` on a terminal, else `json`.
     pub format: Option<LogFormat>,
+    /// `LOG_SAMPLE`: share of the access records of requests that went well.
+    pub sample: Ratio,
     /// `TRACE_RECORD`: path of the file of recordings; none: nothing is recorded.
     pub trace_record: Option<String>,
     /// `TRACE_MAX_BYTES`: most bytes of that file.

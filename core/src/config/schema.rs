@@ -114,6 +114,10 @@ fn kind(kind: Kind) -> Value {
             { "type": "string", "pattern": FLAG_WORDS },
         ] }),
         Kind::Number { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Kind::Share => json!({ "anyOf": [
+            { "type": "number", "minimum": 0, "maximum": 1 },
+            { "type": "string", "pattern": "^(0?[.][0-9]+|0|1([.]0*)?|0[.])$" },
+        ] }),
         Kind::OneOf(words) => json!({ "enum": words }),
         Kind::Text(form) => json!({ "type": "string", "$comment": form.accepts() }),
         Kind::List(form) => json!({

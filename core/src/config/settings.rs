@@ -243,14 +243,48 @@ settings! {
         enabled = false, "OTEL_ENABLED", Flag;
             "Whether traces are exported.";
             "Needs a collector.";
+        sdk_disabled = false, "OTEL_SDK_DISABLED", Flag;
+            "Whether traces stay off, whatever `OTEL_ENABLED` says.";
+            "The standard's switch for everything in a pod at once.";
         service_name = "acip-gpu-gateway".to_owned(), "OTEL_SERVICE_NAME", Text(Plain);
             "Service name in traces.";
             "Tells the gateway from the servers behind it.";
+        resource_attributes = Vec::new(), "OTEL_RESOURCE_ATTRIBUTES", List(Attribute);
+            "Facts about this gateway that go with its spans, such as `deployment.environment.name=prod`.";
+            "Only the operator knows them.";
+        sampler = Sampler::default(), "OTEL_TRACES_SAMPLER", OneOf(Sampler::NAMES);
+            "Which requests are traced: all, none, or a share by trace id; those that begin with `parentbased_` do as the \
+             caller does where it sent a `traceparent`.";
+            "The standard's default: a trace is whole or not there.";
+        sampler_arg = Ratio::ALL, "OTEL_TRACES_SAMPLER_ARG", Share;
+            "The share of `traceidratio` and `parentbased_traceidratio`.";
+            "The standard's default.";
         otlp_endpoint = None, "OTEL_EXPORTER_OTLP_ENDPOINT", Text(HttpUrl);
-            "URL of an OTLP/HTTP collector.";
+            "URL of an OTLP/HTTP collector, without `/v1/traces`.";
             "Needs a collector.";
+        otlp_traces_endpoint = None, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", Text(HttpUrl);
+            "The whole URL for traces, in place of `OTEL_EXPORTER_OTLP_ENDPOINT`.";
+            "Only for collectors with paths of their own.";
+        otlp_headers = Vec::new(), "OTEL_EXPORTER_OTLP_HEADERS", List(HeaderPair), secret;
+            "Fields that go with every export to OTLP, such as `api-key=…`.";
+            "Only hosted collectors want one.";
+        otlp_protocol = OtlpProtocol::Json, "OTEL_EXPORTER_OTLP_PROTOCOL", OneOf(OtlpProtocol::NAMES);
+            "How OTLP/HTTP is written.";
+            "Every OTLP/HTTP collector takes both, and people can read one of them.";
+        otlp_timeout_ms = 10_000, "OTEL_EXPORTER_OTLP_TIMEOUT", Number { min: 1, max: 600_000 };
+            "Milliseconds for one export.";
+            "The standard's default; no request waits for it.";
+        max_queue = 2048, "OTEL_BSP_MAX_QUEUE_SIZE", Number { min: 1, max: 1_000_000 };
+            "Spans that wait for export; further ones are dropped and counted.";
+            "The standard's default: about a megabyte.";
+        max_batch = 512, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", Number { min: 1, max: 100_000 };
+            "Spans in one export.";
+            "The standard's default.";
+        schedule_delay_ms = 5000, "OTEL_BSP_SCHEDULE_DELAY", Number { min: 0, max: 3_600_000 };
+            "Milliseconds between exports where a process lives; the edge builds export after each request.";
+            "The standard's default.";
         zipkin_endpoint = None, "OTEL_ZIPKIN_ENDPOINT", Text(HttpUrl);
-            "URL of a Zipkin v2 collector.";
+            "URL of a Zipkin v2 collector, such as `http://zipkin:9411/api/v2/spans`.";
             "Needs a collector.";
     }
     [log] Log {
@@ -261,6 +295,10 @@ settings! {
         format = None, "LOG_FORMAT", OneOf(LogFormat::NAMES);
             "`json`, one object per line, or `pretty`; unset: `pretty` on a terminal, else `json`.";
             "Machines read files, people read terminals.";
+        sample = Ratio::ALL, "LOG_SAMPLE", Share;
+            "Share of access records that is written, by trace id. Refusals and failures (status 400 and above), and \
+             requests that were cut short, are always written.";
+            "A record that is missing is missed when it is needed.";
         trace_record = None, "TRACE_RECORD", Text(File);
             "Path of a file to which every request is recorded with all that was decided about it, for \
              `acip-gateway replay` and `explain`. Credentials are replaced by pseudonyms; paths, fields and small bodies \

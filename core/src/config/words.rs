@@ -7,8 +7,8 @@ use super::{
     kind::Kind,
     knob::{Flaw, Knob},
     model::{
-        Algorithm, JobOwnership, LimitBy, LogFormat, LogLevel, OnStoreError, RouteAuth, Strategy,
-        WorkerTokens, WorkersFormat,
+        Algorithm, JobOwnership, LimitBy, LogFormat, LogLevel, OnStoreError, OtlpProtocol, RouteAuth,
+        Sampler, Strategy, WorkerTokens, WorkersFormat,
     },
 };
 use crate::plugin::OnError;
@@ -63,6 +63,15 @@ words! {
         ConsistentHash = "consistent-hash",
     }
     LogLevel { Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace" }
+    Sampler {
+        AlwaysOn = "always_on",
+        AlwaysOff = "always_off",
+        Ratio = "traceidratio",
+        ParentBasedAlwaysOn = "parentbased_always_on",
+        ParentBasedAlwaysOff = "parentbased_always_off",
+        ParentBasedRatio = "parentbased_traceidratio",
+    }
+    OtlpProtocol { Json = "http/json", Protobuf = "http/protobuf" }
     LogFormat { Json = "json", Pretty = "pretty" }
     WorkersFormat { Gateway = "gateway", Backend = "backend" }
     LimitBy { Key = "key", Ip = "ip", Route = "route" }

@@ -4,11 +4,16 @@ use alloc::{string::String, vec::Vec};
 use http::HeaderMap;
 
 use super::{list, names};
-use crate::{facts::Entropy, plugins::push_hex, request::TraceContext};
+use crate::{
+    config::{Otel, Ratio, Sampler},
+    facts::Entropy,
+    plugins::push_hex,
+    request::TraceContext,
+};
 
 /// Continues the caller's trace where there is exactly one valid `traceparent` (§3.2.2), else starts one.
-/// `sampled` is the flag of a new trace.
-pub(crate) fn context(headers: &HeaderMap, entropy: &Entropy, sampled: bool) -> TraceContext {
+/// The sampler says which are recorded.
+pub(crate) fn context(headers: &HeaderMap, entropy: &Entropy, sampling: Sampling) -> TraceContext {
     let span_id = nonzero(entropy.span);
     let mut lines = headers.get_all(names::TRACEPARENT).iter();
     let only = match (lines.next(), lines.next()) {
@@ -16,20 +21,71 @@ pub(crate) fn context(headers: &HeaderMap, entropy: &Entropy, sampled: bool) -> 
         _ => None,
     };
     match only.and_then(parse) {
-        Some((trace_id, parent_id, flags)) => TraceContext { trace_id, parent_id, span_id, flags },
-        None => TraceContext {
-            trace_id: nonzero(entropy.trace),
-            parent_id: [0; 8],
-            span_id,
-            flags: u8::from(sampled),
-        },
+        Some((trace_id, parent_id, flags)) => {
+            let flags = sampling.flags(trace_id, Some(flags));
+            TraceContext { trace_id, parent_id, span_id, flags }
+        }
+        None => {
+            let trace_id = nonzero(entropy.trace);
+            TraceContext { trace_id, parent_id: [0; 8], span_id, flags: sampling.flags(trace_id, None) }
+        }
     }
 }
 
-/// The field for the next hop: our span is its parent.
-pub(crate) fn traceparent(trace: &TraceContext) -> String {
+/// Which traces are recorded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sampling {
+    /// Nothing is recorded here: what the caller says is passed on.
+    Off,
+    /// By a sampler, with its share.
+    By(Sampler, Ratio),
+}
+
+impl Sampling {
+    pub(crate) fn new(otel: &Otel) -> Self {
+        if otel.is_on() { Self::By(otel.sampler, otel.sampler_arg) } else { Self::Off }
+    }
+
+    fn flags(self, trace_id: [u8; 16], parent: Option<u8>) -> u8 {
+        let Self::By(sampler, ratio) = self else { return parent.unwrap_or_default() };
+        let share = || {
+            let [.., a, b, c, d, e, f, g, h] = trace_id;
+            // Its random half, as the samplers of the standard's own libraries take it.
+            u8::from(ratio.admits(u64::from_be_bytes([a, b, c, d, e, f, g, h])))
+        };
+        match (sampler, parent) {
+            (Sampler::AlwaysOn, _) | (Sampler::ParentBasedAlwaysOn, None) => SAMPLED,
+            (Sampler::AlwaysOff, _) | (Sampler::ParentBasedAlwaysOff, None) => 0,
+            (Sampler::Ratio, _) | (Sampler::ParentBasedRatio, None) => share(),
+            (_, Some(flags)) => flags,
+        }
+    }
+}
+
+/// The id of a span within this gateway's own: of the attempt with this number, or of another part. The same on every
+/// target, without further chance: a permutation of 64 bits that scatters its input.
+pub(crate) fn child(trace: &TraceContext, number: usize) -> [u8; 8] {
+    let number = u64::try_from(number).unwrap_or(u64::MAX).wrapping_add(1);
+    let mut bits = u64::from_be_bytes(trace.span_id).wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    nonzero((bits ^ (bits >> 31)).to_be_bytes())
+}
+
+impl TraceContext {
+    /// For what the gateway does on its own account because of this request.
+    pub(crate) fn behind(&self) -> Self {
+        Self { parent_id: self.span_id, span_id: child(self, BEHIND), ..*self }
+    }
+}
+
+/// The number of work behind the client's back among a span's children.
+const BEHIND: usize = usize::MAX - 1;
+
+/// The field for the next hop: the span of this attempt is its parent.
+pub(crate) fn traceparent(trace: &TraceContext, attempt: usize) -> String {
     let mut out = String::with_capacity(55);
-    for part in [&[0][..], &trace.trace_id, &trace.span_id, &[trace.flags]] {
+    for part in [&[0][..], &trace.trace_id, &child(trace, attempt), &[trace.flags]] {
         if !out.is_empty() {
             out.push('-');
         }

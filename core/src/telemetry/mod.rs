@@ -1,10 +1,14 @@
 //! Observers: folds over what every request leaves behind ([`crate::Epilogue`]). They change no decision.
 
 pub mod access;
+pub mod export;
 mod exposition;
 pub(crate) mod fleet;
 mod histogram;
 pub mod metrics;
 pub mod notice;
+mod otlp;
+pub mod span;
+mod zipkin;
 
 pub use exposition::Gauges;

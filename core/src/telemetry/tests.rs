@@ -37,7 +37,7 @@ fn epilogue(pattern: &str, method: Method, status: u16, events: Vec<Event>) -> E
         },
         ..AccessRecord::default()
     };
-    Epilogue { batch: None, events, record }
+    Epilogue { events, record, ..Epilogue::default() }
 }
 
 fn sample() -> Metrics {
@@ -69,6 +69,7 @@ fn sample() -> Metrics {
 
 fn gauges() -> Gauges {
     Gauges {
+        spans: SpanCounts { exported: 7, dropped: 2 },
         now_ms: fixture::NOW_MS + 1,
         active_connections: Some(4),
         store_round_trips: 7,
@@ -100,6 +101,8 @@ fn every_sample_of_the_contract_is_there() {
         r#"gateway_plugin_errors_total{plugin="cache-plugin"} 1"#,
         "gateway_store_round_trips_total 7",
         "gateway_store_errors_total 1",
+        "gateway_spans_exported_total 7",
+        "gateway_spans_dropped_total 2",
     ] {
         assert!(text.lines().any(|found| found == line), "missing `{line}` in\n{text}");
     }

@@ -311,6 +311,7 @@ fn outcome_of(line: OutcomeLine) -> Result<Outcome, LineError> {
         response_body: line.response_body.map(|text| text.0),
         origin: line.origin.map(origin),
         failed: line.failed.into_iter().map(origin).collect(),
+        ..Outcome::default()
     })
 }
 

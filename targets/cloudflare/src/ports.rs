@@ -7,9 +7,10 @@ use acip_core::{
     facts::Entropy,
     origins::Board,
     store::{Batch, Cell},
+    telemetry::span::Span,
     verdict::Attempt,
 };
-use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload};
+use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload, export};
 use http::{Extensions, Response};
 use wasm_bindgen::JsValue;
 use worker::{Context, Delay};
@@ -121,7 +122,10 @@ impl Ports for WorkerPorts {
         body: Upload<Streamed>,
     ) -> Result<Response<Streamed>, Failure> {
         let (response, socket) = origin::send(&attempt.uri, request, body).await?;
-        self.0.socket.replace(socket);
+        // An export of spans has none, and must not take another request's away.
+        if socket.is_some() {
+            self.0.socket.replace(socket);
+        }
         Ok(response)
     }
 
@@ -138,6 +142,10 @@ impl Ports for WorkerPorts {
         if let Some(line) = self.0.isolate.instance.record(epilogue) {
             say(&line);
         }
+    }
+
+    fn export(&self, spans: Vec<Span>) {
+        export::behind(self, |ports| &ports.0.isolate.instance, say, spans);
     }
 
     async fn status(&self, report: &Report) -> Status {

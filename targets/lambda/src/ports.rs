@@ -7,10 +7,11 @@ use acip_core::{
     facts::Entropy,
     origins::Board,
     store::{Batch, Cell},
+    telemetry::span::Span,
     verdict::Attempt,
 };
 use acip_gateway::{ports::now_ms, store::StoreClient, upstream::OriginBody};
-use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload};
+use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload, export};
 use http::{Extensions, Response};
 
 use crate::host::{Host, RequestBody, say};
@@ -115,6 +116,10 @@ impl Ports for LambdaPorts {
         if let Some(line) = self.0.instance.record(epilogue) {
             println!("{line}");
         }
+    }
+
+    fn export(&self, spans: Vec<Span>) {
+        export::behind(self, |ports| &ports.0.instance, say, spans);
     }
 
     async fn status(&self, report: &Report) -> Status {

@@ -6,6 +6,7 @@ pub mod access;
 pub mod connection;
 pub mod control;
 pub mod entropy;
+pub mod export;
 pub mod health;
 pub mod listener;
 pub mod logs;

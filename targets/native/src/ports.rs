@@ -13,7 +13,7 @@ use acip_core::{
     origins::Board,
     report::MetricsFormat,
     store::{Batch, Cell},
-    telemetry::{Gauges, metrics::Metrics},
+    telemetry::{Gauges, metrics::Metrics, span::Span},
     trace::Recording,
     verdict::Attempt,
 };
@@ -67,6 +67,7 @@ impl NativePorts {
             active_connections: u64::try_from(process.connections.load(Relaxed)).ok(),
             store_round_trips: process.store_round_trips.load(Relaxed),
             store_errors: process.store_errors.load(Relaxed),
+            spans: lock(&process.outbox).counts(),
             target: "native",
         };
         sum.render(&gauges, format == MetricsFormat::OpenMetrics)
@@ -185,6 +186,15 @@ impl Ports for NativePorts {
         }
         if let Some(access) = &self.thread.process.access {
             access.write(&epilogue.record, document);
+        }
+    }
+
+    fn export(&self, spans: Vec<Span>) {
+        let process = &self.thread.process;
+        if let Some(exporter) = &self.live.exporter
+            && lock(&process.outbox).push(spans, exporter)
+        {
+            process.batch_waits.notify_one();
         }
     }
 

@@ -18,10 +18,13 @@ use acip_core::{
     origins::Board,
     plugins::metrics::Metrics as MetricsPlugin,
     store::{Memory, MemoryLimits},
-    telemetry::metrics::Metrics,
+    telemetry::{
+        export::{Exporter, Outbox},
+        metrics::Metrics,
+    },
 };
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
     access::AccessLog,
@@ -50,6 +53,10 @@ pub struct Process {
     pub complaints: Arc<Complaints>,
     /// Where access records go, if anywhere.
     pub access: Option<AccessLog>,
+    /// Spans that wait to be exported.
+    pub outbox: Mutex<Outbox>,
+    /// Told when a whole batch waits.
+    pub batch_waits: Notify,
     /// Where recordings go, if anywhere.
     pub recorder: Option<Recorder>,
     /// Where the process is in its life.
@@ -74,6 +81,8 @@ pub struct Live {
     pub board: Mutex<Board>,
     /// Whether requests are counted.
     pub counts: bool,
+    /// Where spans go, if anywhere.
+    pub exporter: Option<Arc<Exporter>>,
 }
 
 /// Life of the process.
@@ -116,7 +125,8 @@ impl Live {
         let board = Mutex::new(Board::new(document.origins.len()));
         let gateway = Gateway::compile(document)?;
         let counts = gateway.plugins().any(|plugin| plugin.name() == MetricsPlugin::NAME);
-        Ok(Self { gateway: Arc::new(gateway), board, counts })
+        let exporter = Exporter::new(gateway.document());
+        Ok(Self { gateway: Arc::new(gateway), board, counts, exporter })
     }
 }
 
@@ -135,6 +145,8 @@ impl Process {
         Ok(Self {
             access: AccessLog::start(&document.log)?,
             recorder: Recorder::start(&document.log)?,
+            outbox: Mutex::default(),
+            batch_waits: Notify::new(),
             metrics: Mutex::default(),
             complaints: Arc::default(),
             live: ArcSwap::from_pointee(Live::compile(document)?),

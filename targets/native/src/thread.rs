@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     connection::{self, Counted},
+    export,
     process::{Phase, Process, Thread, lock},
     store::{AddressError, StoreClient},
     upstream::Pool,
@@ -68,8 +69,11 @@ pub fn run(
         let _ = ready.send(Ok(()));
         drop(ready);
         let sweeper = spawn_local(sweep(Rc::clone(&thread)));
+        let exporting = spawn_local(export::keep(Rc::clone(&thread)));
         accept(&thread, listener, tls, phase.clone()).await;
         drain(&thread, phase).await;
+        exporting.abort();
+        export::last(&thread).await;
         sweeper.abort();
         Ok(())
     }))
@@ -163,10 +167,12 @@ async fn sweep(thread: Rc<Thread>) {
         let live = thread.process.live.load();
         let origins = &live.gateway.document().origins;
         thread.pool.sweep(|authority| {
-            origins.iter().any(|origin| {
-                authority == origin.url.host
-                    || authority == format!("{}:{}", origin.url.host, origin.url.port)
-            })
+            let collector = live.exporter.iter().any(|to| to.authorities().any(|place| place == authority));
+            collector
+                || origins.iter().any(|origin| {
+                    authority == origin.url.host
+                        || authority == format!("{}:{}", origin.url.host, origin.url.port)
+                })
         });
     }
 }

@@ -6,13 +6,15 @@
 use std::{mem, sync::Arc};
 
 use acip_core::{
-    Epilogue, Exchange, Forward, Gateway, Outcome,
+    Epilogue, Exchange, Forward, Gateway, OriginFailure, Outcome,
     command::{Inquiry, Task},
     origins::{Observation, OriginId},
-    outcome::End,
+    outcome::{End, Try, TryEnd},
     trace::{Origin, Recording},
     verdict::Closing,
 };
+
+use http::StatusCode;
 
 use crate::{
     capture::Capture,
@@ -25,6 +27,7 @@ pub(crate) struct Account<P: Ports> {
     stage: Stage,
     pub(crate) began_us: u64,
     pub(crate) store_us: u64,
+    pub(crate) store_at_us: u64,
     pub(crate) origin_us: u64,
     pub(crate) upload: Option<Shared<Source<P::RequestBody>>>,
     pub(crate) response_bytes: u64,
@@ -32,6 +35,9 @@ pub(crate) struct Account<P: Ports> {
     in_flight: Option<Flight>,
     answered: Option<OriginId>,
     failed: Vec<OriginId>,
+    /// Whether each attempt is noted.
+    traced: bool,
+    tries: Vec<Try>,
     /// What is being recorded, where anything is.
     pub(crate) recording: Option<Box<(Arc<Gateway>, Recording)>>,
 }
@@ -52,7 +58,7 @@ pub(crate) enum Stage {
 struct Flight {
     origin: OriginId,
     sent_us: u64,
-    answered: bool,
+    answered: Option<StatusCode>,
 }
 
 impl<P: Ports> Account<P> {
@@ -62,6 +68,7 @@ impl<P: Ports> Account<P> {
             stage: Stage::Over,
             began_us,
             store_us: 0,
+            store_at_us: 0,
             origin_us: 0,
             upload: None,
             response_bytes: 0,
@@ -69,11 +76,16 @@ impl<P: Ports> Account<P> {
             in_flight: None,
             answered: None,
             failed: Vec::new(),
+            traced: false,
+            tries: Vec::new(),
             recording: None,
         }
     }
 
     pub(crate) fn enter(&mut self, stage: Stage) {
+        if let Stage::Sending(outgoing) = &stage {
+            self.traced = outgoing.is_traced();
+        }
         self.stage = stage;
     }
 
@@ -94,16 +106,19 @@ impl<P: Ports> Account<P> {
     }
 
     /// An attempt goes out.
-    pub(crate) fn depart(&mut self, origin: OriginId) {
+    pub(crate) fn depart(&mut self, origin: OriginId, attempt: usize) {
+        if let Stage::Sending(outgoing) = &mut self.stage {
+            outgoing.depart(attempt);
+        }
         self.ports.board(|board| board.start(origin));
-        self.in_flight = Some(Flight { origin, sent_us: self.ports.mono_us(), answered: false });
+        self.in_flight = Some(Flight { origin, sent_us: self.ports.mono_us(), answered: None });
     }
 
     /// The head has come.
-    pub(crate) fn answered(&mut self) {
+    pub(crate) fn answered(&mut self, status: StatusCode) {
         let Some(flight) = &mut self.in_flight else { return };
         let us = self.ports.mono_us().saturating_sub(flight.sent_us);
-        flight.answered = true;
+        flight.answered = Some(status);
         self.origin_us = self.origin_us.saturating_add(us);
         self.answered = Some(flight.origin);
         let (origin, now_ms) = (flight.origin, self.ports.now_ms());
@@ -111,8 +126,9 @@ impl<P: Ports> Account<P> {
     }
 
     /// The attempt failed. `blame`: by the origin's fault.
-    pub(crate) fn failed(&mut self, blame: bool) {
+    pub(crate) fn failed(&mut self, failure: OriginFailure, blame: bool) {
         let Some(flight) = self.in_flight.take() else { return };
+        self.note_try(flight, TryEnd::Failed(failure));
         self.origin_us = self.origin_us.saturating_add(self.ports.mono_us().saturating_sub(flight.sent_us));
         let observation = if blame { Observation::Failed } else { Observation::Abandoned };
         let now_ms = self.ports.now_ms();
@@ -122,6 +138,13 @@ impl<P: Ports> Account<P> {
         });
         if blame {
             self.failed.push(flight.origin);
+        }
+    }
+
+    fn note_try(&mut self, flight: Flight, end: TryEnd) {
+        if self.traced {
+            let from_us = flight.sent_us.saturating_sub(self.began_us);
+            self.tries.push(Try { origin: flight.origin, from_us, until_us: self.elapsed_us(), end });
         }
     }
 
@@ -147,11 +170,12 @@ impl<P: Ports> Account<P> {
             Stage::Closing(closing) => closing,
         };
         if let Some(flight) = self.in_flight.take() {
+            self.note_try(flight, flight.answered.map_or(TryEnd::Left, TryEnd::Answered));
             let now_ms = self.ports.now_ms();
             self.ports.board(|board| {
                 if end == End::OriginBroke {
                     board.observe(flight.origin, Observation::Failed, now_ms);
-                } else if !flight.answered {
+                } else if flight.answered.is_none() {
                     board.observe(flight.origin, Observation::Abandoned, now_ms);
                 }
                 board.finish(flight.origin);
@@ -177,6 +201,8 @@ impl<P: Ports> Account<P> {
             response_body: self.capture.take().filter(|_| whole),
             origin: self.answered,
             failed: mem::take(&mut self.failed),
+            store_at_us: self.store_at_us,
+            tries: mem::take(&mut self.tries),
         };
         if let Some((gateway, recording)) = self.recording.take().map(|it| *it) {
             self.ports.recorded(gateway, Recording { outcome: outcome.clone(), ..recording });
@@ -200,8 +226,17 @@ impl<P: Ports> Drop for Account<P> {
 
 /// Tells the observers, then the store; nobody waits.
 fn settle<P: Ports>(ports: &P, mut epilogue: Epilogue) {
-    ports.record(&epilogue);
+    tell(ports, &mut epilogue);
     if let Some(batch) = epilogue.batch.take() {
         ports.write(batch);
+    }
+}
+
+/// Tells the observers.
+pub(crate) fn tell<P: Ports>(ports: &P, epilogue: &mut Epilogue) {
+    ports.record(epilogue);
+    let spans = mem::take(&mut epilogue.spans);
+    if !spans.is_empty() {
+        ports.export(spans);
     }
 }

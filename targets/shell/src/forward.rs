@@ -11,7 +11,7 @@ use http::{Extensions, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
 use crate::{
-    account::{Account, Stage},
+    account::{Account, Stage, tell},
     body::Body,
     ports::{Failure, OriginRequest, Ports, Shared},
     serve::{reply, stamp},
@@ -114,20 +114,20 @@ async fn attempts<P: Ports>(
         let Some(attempt) = outgoing.attempts.get(index) else { return Err(last) };
         let origin = attempt.origin;
         let (may_retry, max_reached) = (outgoing.may_retry, outgoing.max_reached);
-        account.depart(origin);
+        account.depart(origin, index);
         let sent_ms = account.ports.now_ms();
         match one(account, index, source, method).await {
             Ok(response) => {
-                account.answered();
+                account.answered(response.status());
                 return Ok(Answered { attempt: index, response, sent_ms });
             }
             Err(failure) => {
                 let mut source = source.borrow_mut();
                 if let Some(by_client) = source.failure() {
-                    account.failed(false);
+                    account.failed(by_client, false);
                     return Err(by_client);
                 }
-                account.failed(failure.kind != OriginFailure::Denied);
+                account.failed(failure.kind, failure.kind != OriginFailure::Denied);
                 reached += usize::from(failure.sent);
                 let spent = !may_retry || reached >= max_reached;
                 if !source.is_whole() || (failure.sent && spent) {
@@ -260,7 +260,7 @@ async fn write_first<P: Ports>(account: &mut Account<P>, all: &Bytes) {
     account.response_bytes = all.len() as u64;
     account.capture.push(all);
     let Some(mut epilogue) = account.close(End::Complete) else { return };
-    account.ports.record(&epilogue);
+    tell(&account.ports, &mut epilogue);
     if let Some(batch) = epilogue.batch.take()
         && account.ports.ask(&batch).await.is_err()
     {

@@ -16,7 +16,13 @@ use acip_core::{
     plugins::metrics::Metrics as MetricsPlugin,
     report::{MetricsFormat, StoreStatus},
     store::{self, Batch, Memory, MemoryLimits, StoreError},
-    telemetry::{Gauges, access, metrics::Metrics, notice},
+    telemetry::{
+        Gauges, access,
+        export::{Exporter, Outbox},
+        metrics::Metrics,
+        notice,
+        span::Span,
+    },
 };
 use http::{Request, Response};
 
@@ -33,6 +39,8 @@ pub struct Instance {
     board: RefCell<Board>,
     memory: RefCell<Memory>,
     metrics: RefCell<Metrics>,
+    exporter: Option<Arc<Exporter>>,
+    outbox: RefCell<Outbox>,
     turn: Cell<u64>,
     round_trips: Cell<u64>,
     store_errors: Cell<u64>,
@@ -110,6 +118,8 @@ impl Instance {
         }
         let counts = gateway.plugins().any(|plugin| plugin.name() == MetricsPlugin::NAME);
         let instance = Self {
+            exporter: Exporter::new(gateway.document()),
+            outbox: RefCell::default(),
             target,
             bad,
             counts,
@@ -233,6 +243,22 @@ impl Instance {
         (document.log.level >= LogLevel::Info).then(|| access::json_line(&epilogue.record, document))
     }
 
+    /// Takes a request's spans. What is to be sent now, all that waits up to a batch: an instance may never be called again.
+    pub(crate) fn collect(&self, spans: Vec<Span>) -> Option<(Arc<Exporter>, Vec<Span>)> {
+        let exporter = Arc::clone(self.exporter.as_ref()?);
+        let mut outbox = self.outbox.borrow_mut();
+        outbox.push(spans, &exporter);
+        let batch = outbox.take(&exporter);
+        (!batch.is_empty()).then_some((exporter, batch))
+    }
+
+    /// Notes what came of an export of so many spans. Returns a line for the log where that changed.
+    pub(crate) fn exported(&self, spans: usize, failure: Option<&str>, now_ms: u64) -> Option<String> {
+        let change = self.outbox.borrow_mut().exported(spans, failure)?;
+        let (level, message, detail) = change.told();
+        Some(notice::json_line(now_ms, level, message, detail))
+    }
+
     /// For [`Ports::status`]: what this instance knows of itself, and its metrics where the page shows them.
     pub fn status(&self, now_ms: u64, mono_us: u64, metrics: Option<MetricsFormat>) -> Status {
         let gauges = Gauges {
@@ -240,6 +266,7 @@ impl Instance {
             active_connections: None,
             store_round_trips: self.round_trips.get(),
             store_errors: self.store_errors.get(),
+            spans: self.outbox.borrow().counts(),
             target: self.target,
         };
         Status {

@@ -9,6 +9,7 @@ mod account;
 mod body;
 mod capture;
 mod command;
+pub mod export;
 mod forward;
 mod instance;
 mod ports;

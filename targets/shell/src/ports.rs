@@ -7,6 +7,7 @@ use acip_core::{
     facts::{Entropy, Hints, Peer},
     origins::Board,
     store::{Batch, Cell},
+    telemetry::span::Span,
     trace::Recording,
     verdict::Attempt,
 };
@@ -91,6 +92,11 @@ pub trait Ports: Clone + 'static {
 
     /// Tells the observers (metrics, logs, spans) what happened.
     fn record(&self, epilogue: &Epilogue);
+
+    /// Takes the spans of a request that was traced; [`export::behind`](crate::export::behind) sends them.
+    fn export(&self, spans: Vec<Span>) {
+        let _ = spans;
+    }
 
     /// Whether requests are to be recorded.
     fn records(&self) -> bool {

@@ -106,8 +106,9 @@ fn facts<P: Ports>(ports: &P, visitor: Visitor) -> Facts {
 /// The one round trip. None only if the account lost its exchange, which cannot happen.
 async fn ask<P: Ports>(account: &mut Account<P>, exchange: Exchange) -> Option<Verdict> {
     account.enter(Stage::Asking(exchange));
-    let Stage::Asking(exchange) = account.stage() else { return None };
     let asked_us = account.ports.mono_us();
+    account.store_at_us = asked_us.saturating_sub(account.began_us);
+    let Stage::Asking(exchange) = account.stage() else { return None };
     let (cells, source) = match account.ports.ask(exchange.batch()).await {
         Ok(cells) => (cells, Source::Store),
         Err(_) => match account.ports.fall_back(exchange.batch()) {

@@ -101,6 +101,11 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
         }
     }
 
+    /// A body that is all here.
+    pub(crate) fn whole(all: Bytes) -> Self {
+        Self { from: Supply::Held { all, at_end: false }, ended: false, ..Self::new(None, u64::MAX, 0) }
+    }
+
     /// Whether a further attempt would send the same bytes.
     pub(crate) fn is_whole(&self) -> bool {
         match self.from {

@@ -7,9 +7,10 @@ use acip_core::{
     facts::Entropy,
     origins::Board,
     store::{Batch, Cell},
+    telemetry::span::Span,
     verdict::Attempt,
 };
-use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload};
+use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload, export};
 use http::{Extensions, Response};
 use spin_sdk::wasip3::{clocks::monotonic_clock, random::random, spawn};
 
@@ -121,6 +122,10 @@ impl Ports for SpinPorts {
         if let Some(line) = self.0.instance.record(epilogue) {
             println!("{line}");
         }
+    }
+
+    fn export(&self, spans: Vec<Span>) {
+        export::behind(self, |ports| &ports.0.instance, say, spans);
     }
 
     async fn status(&self, report: &Report) -> Status {

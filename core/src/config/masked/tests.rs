@@ -67,6 +67,7 @@ const SECRETS: &[(&str, &str)] = &[
     ("AUTH_TOKEN_SALT", "MARKED"),
     ("ADMIN_TOKEN", "MARKED"),
     ("SIGNING_SECRET", "MARKED"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=MARKED,other=MARKED"),
 ];
 
 #[test]

@@ -84,6 +84,7 @@ fn wrong(kind: Kind) -> (Vec<String>, &'static str) {
             bad.extend(min.checked_sub(1).map(|n| n.to_string()));
             (bad, "\"5\"")
         }
+        Kind::Share => (texts(&["1.1", "-0.1", "1e-3", "0,5", " 0.5", "half"]), "[1]"),
         Kind::OneOf(words) => (texts(&["nonsense", &(words[0].to_owned() + "x"), " "]), "1"),
         Kind::Text(Form::Address) => (texts(&["nohost", "1.2.3", "1.2.3.4:80", "[::1"]), "true"),
         Kind::Text(Form::Path) => (texts(&["metrics", "/a?b", "/a//b", "/../b", "/a b"]), "7"),
@@ -131,6 +132,8 @@ fn wrong(kind: Kind) -> (Vec<String>, &'static str) {
             "[true]",
         ),
         Kind::List(Form::HttpMethod) => (texts(&["get", "G T", "CONNECT", "TRACE", ","]), "\"a b\""),
+        Kind::List(Form::HeaderPair) => (texts(&["a", "=b", "a b=c", "a=%0a", "a=%ff", "a:=b", ","]), "{}"),
+        Kind::List(Form::Attribute) => (texts(&["a", "=b", "a=b,c", "a=%00", "a=%ff", ","]), "{}"),
         Kind::List(_) => (
             texts(&[
                 "localhost",
@@ -364,8 +367,8 @@ fn variables_that_are_ours_and_others() {
         ("GATEWAY_CONFIG", "gateway.toml"),
         ("PATH", "/bin"),
         ("MAX_WORKERS", "3"),
-        ("OTEL_TRACES_SAMPLER", "always_on"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b"),
+        ("OTEL_METRICS_EXPORTER", "none"),
+        ("OTEL_LOG_LEVEL", "debug"),
         ("REDIS_PORT", "tcp://10.0.0.1:6379"),
         ("REDIS_SERVICE_HOST", "10.0.0.1"),
         ("REDIS_SERVICE_PORT", "6379"),

@@ -34,7 +34,7 @@ pub struct Arrival {
     regions: Regions,
     own_region: Option<String>,
     name: String,
-    sample: bool,
+    sampling: trace::Sampling,
 }
 
 impl Arrival {
@@ -54,7 +54,7 @@ impl Arrival {
             regions: document.regions.clone(),
             own_region: document.identity.region.clone(),
             name: document.identity.name.clone(),
-            sample: document.otel.enabled,
+            sampling: trace::Sampling::new(&document.otel),
         })
     }
 
@@ -81,7 +81,7 @@ impl Arrival {
         let request = Request {
             region: self.region(&head.headers, &facts, via_trusted_proxy),
             id: request_id(&head.headers, &facts),
-            trace: trace::context(&head.headers, &facts.entropy, self.sample),
+            trace: trace::context(&head.headers, &facts.entropy, self.sampling),
             presented,
             wants_problem: wants_problem(&head.headers),
             route: place.route,

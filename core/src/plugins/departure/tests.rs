@@ -105,7 +105,8 @@ fn traces_go_on() {
         ("tracestate", "c=3"),
         ("x-request-id", "mine"),
     ]);
-    let expected = "00-0af7651916cd43dd8448eb211c80319c-0909090909090909-01";
+    // The span of the attempt: neither the caller's nor the gateway's own.
+    let expected = "00-0af7651916cd43dd8448eb211c80319c-9cebde21f45561d3-01";
     assert_eq!(field(&headers, "traceparent"), expected);
     assert_eq!(field(&headers, "tracestate"), "a=1,b@x=2,c=3");
     assert_eq!(field(&headers, "x-request-id"), "mine");

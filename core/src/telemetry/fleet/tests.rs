@@ -28,7 +28,7 @@ fn epilogue(pattern: &str, method: &str, status: u16, total_us: u64, events: Vec
         outcome,
         ..AccessRecord::default()
     };
-    Epilogue { batch: None, events, record }
+    Epilogue { events, record, ..Epilogue::default() }
 }
 
 fn read(memory: &mut Memory, fleet: &Fleet) -> Vec<String> {

@@ -48,16 +48,13 @@ fn the_gateways_variables_are_handed_on() {
 }
 
 /// What the platform does in the gateway's place, what needs a process that lives or a file, and a second name of something.
-const NOT_HERE: [&str; 17] = [
+const NOT_HERE: [&str; 14] = [
     "GATEWAY_HOST",
     "GATEWAY_PORT",
     "GATEWAY_THREADS",
     "LOG_FORMAT",
     "MAX_CONNECTIONS",
-    "OTEL_ENABLED",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "OTEL_SERVICE_NAME",
-    "OTEL_ZIPKIN_ENDPOINT",
+    "OTEL_BSP_SCHEDULE_DELAY",
     "REDIS_REST_TOKEN",
     "ROUTER_HEALTH_CHECK_INTERVAL",
     "ROUTER_HEALTH_CHECK_PATH",
