@@ -54,8 +54,8 @@ fn transcript(input: &[u8]) -> Option<String> {
         assert!(!batch.is_empty(), "an empty command");
         memory.apply(batch);
     }
-    let Epilogue { batch, events, record } = epilogue;
-    Some(format!("{told} {batch:?} {events:?} {:?} {:?}", record.status, record.refused))
+    let Epilogue { batch, events, record, spans } = epilogue;
+    Some(format!("{told} {batch:?} {events:?} {spans:?} {:?} {:?}", record.status, record.refused))
 }
 
 /// What the store might say: what an empty one says, or anything of the right width.
