@@ -201,6 +201,7 @@ fn misfit(setting: &Setting) -> Option<&'static str> {
         Kind::Number { .. } => Some("-1"),
         Kind::OneOf(_) => Some("none-of-them"),
         // Not even a path or a password may hold a control character.
+        Kind::Share => Some("half"),
         Kind::Text(_) | Kind::List(_) => Some("a\u{7}b c"),
     }
 }
