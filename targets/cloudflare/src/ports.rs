@@ -97,18 +97,7 @@ impl Ports for WorkerPorts {
 
     async fn ask(&self, batch: &Batch) -> Result<Vec<Cell>, StoreDown> {
         let isolate = &self.0.isolate;
-        if isolate.store.is_embedded() {
-            return Ok(isolate.instance.remember(batch));
-        }
-        let asked_ms = now_ms();
-        let answer = isolate.store.ask(batch).await;
-        let latency_us = now_ms().saturating_sub(asked_ms).saturating_mul(1000);
-        let outcome = answer.as_ref().map(|_| latency_us);
-        let commands = isolate.store.take_count();
-        if let Some(line) = isolate.instance.asked(isolate.store.mode(), commands, outcome, now_ms()) {
-            say(&line);
-        }
-        answer.map_err(|_| StoreDown)
+        isolate.instance.ask(self, &isolate.store, batch, say).await
     }
 
     fn fall_back(&self, batch: &Batch) -> Option<Vec<Cell>> {

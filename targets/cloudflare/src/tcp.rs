@@ -1,14 +1,13 @@
 //! Redis by its own protocol, over a socket that lives as long as one question: the platform lends no socket to another request.
 //! What logs in and what asks go out in one write.
 
-use std::{cell::Cell, pin::pin, time::Duration};
+use std::time::Duration;
 
 use acip_core::{
     config::StoreSettings,
     store::{Batch, Cell as StoreCell, Decoder, Reply, StoreError, resp},
 };
-use acip_shell::store::{Caller, Form};
-use futures_util::future::{Either, select};
+use acip_shell::store::{self, Caller, Form, within};
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use worker::{Delay, SecureTransport, Socket, Url};
@@ -24,16 +23,12 @@ pub(crate) struct Server {
     logins: usize,
     timeout_ms: u64,
     caller: Caller,
-    /// Commands since they were last counted.
-    pub(crate) sent: Cell<u64>,
 }
 
-impl Server {
-    /// From `redis://` or `rediss://`; the settings' own password and database count where the URL has none.
-    ///
-    /// # Errors
-    /// What is wrong with the URL; never the URL itself.
-    pub(crate) fn parse(url: &str, settings: &StoreSettings) -> Result<Self, String> {
+impl store::Server for Server {
+    const MODE: &'static str = "tcp";
+
+    fn open(url: &str, settings: &StoreSettings) -> Result<Self, String> {
         let url = Url::parse(url).map_err(|error| format!("the store's url does not parse: {error}"))?;
         let tls = match url.scheme() {
             "redis" => false,
@@ -76,15 +71,10 @@ impl Server {
             logins,
             timeout_ms: settings.timeout_ms.max(1),
             caller: Caller::new(),
-            sent: Cell::new(0),
         })
     }
 
-    /// Asks a batch.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub(crate) async fn ask(&self, batch: &Batch) -> Result<Vec<StoreCell>, StoreError> {
+    async fn ask(&self, batch: &Batch) -> Result<Vec<StoreCell>, StoreError> {
         self.caller
             .ask(batch, async |script, form| {
                 let mut out = self.login.clone();
@@ -92,17 +82,18 @@ impl Server {
                     Form::Name => script.encode_evalsha(batch, &mut out),
                     Form::Whole => script.encode_eval(batch, &mut out),
                 }
-                self.sent.set(self.sent.get().saturating_add(1));
-                let answered = pin!(self.exchange(&out));
-                let limit = pin!(Delay::from(Duration::from_millis(self.timeout_ms)));
-                match select(answered, limit).await {
-                    Either::Left((answer, _)) => answer,
-                    Either::Right(_) => Err(StoreError::Timeout),
-                }
+                let limit = Delay::from(Duration::from_millis(self.timeout_ms));
+                within(limit, self.exchange(&out)).await
             })
             .await
     }
 
+    fn round_trips(&self) -> u64 {
+        self.caller.round_trips()
+    }
+}
+
+impl Server {
     async fn exchange(&self, out: &[u8]) -> Result<Reply, StoreError> {
         let down = |error: &dyn std::fmt::Display| StoreError::Down(error.to_string());
         let transport = if self.tls { SecureTransport::On } else { SecureTransport::Off };

@@ -26,7 +26,10 @@ use acip_core::{
 };
 use http::{Request, Response};
 
-use crate::{Body, Ports, Visitor, refuse, serve};
+use crate::{
+    Body, Ports, StoreDown, Visitor, refuse, serve,
+    store::{Endpoint, Reach, Server},
+};
 
 /// One instance. Single-threaded.
 pub struct Instance {
@@ -43,6 +46,8 @@ pub struct Instance {
     outbox: RefCell<Outbox>,
     turn: Cell<u64>,
     round_trips: Cell<u64>,
+    /// Of what [`Reach`] sent, how much is among `round_trips`.
+    counted: Cell<u64>,
     store_errors: Cell<u64>,
     store: RefCell<StoreStatus>,
 }
@@ -130,6 +135,7 @@ impl Instance {
             metrics: RefCell::default(),
             turn: Cell::new(0),
             round_trips: Cell::new(0),
+            counted: Cell::new(0),
             store_errors: Cell::new(0),
             store: RefCell::new(StoreStatus {
                 mode: if has_store { "" } else { "embedded" },
@@ -202,6 +208,33 @@ impl Instance {
     /// The instance's own memory: its store where none is configured, and what stands in while the store is down.
     pub fn remember(&self, batch: &Batch) -> Vec<store::Cell> {
         self.memory.borrow_mut().apply(batch)
+    }
+
+    /// For [`Ports::ask`]: the store's answer, or that of the instance's own memory where none is configured. `say` gets a
+    /// line for the platform's log where the store went away or came back.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn ask<E: Endpoint, S: Server>(
+        &self,
+        ports: &impl Ports,
+        reach: &Reach<E, S>,
+        batch: &Batch,
+        say: impl FnOnce(&str),
+    ) -> Result<Vec<store::Cell>, StoreDown> {
+        if reach.is_embedded() {
+            return Ok(self.remember(batch));
+        }
+        let asked_us = ports.mono_us();
+        let answer = reach.ask(batch).await;
+        let took = answer.as_ref().map(|_| ports.mono_us().saturating_sub(asked_us));
+        // Others may be asking at the same time: each command is counted by whoever looks first.
+        let sent = reach.round_trips();
+        let commands = sent.saturating_sub(self.counted.replace(sent));
+        if let Some(line) = self.asked(reach.mode(), commands, took, ports.now_ms()) {
+            say(&line);
+        }
+        answer.map_err(|_| StoreDown)
     }
 
     /// Notes how a batch fared at the store, after so many commands. Returns a line for the log where that changed.

@@ -22,15 +22,22 @@
 //! });
 //! ```
 
-use std::{cell::Cell, pin::pin};
+mod reach;
+
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    pin::{Pin, pin},
+};
 
 use acip_core::{
     config::Secret,
     store::{Batch, Cell as StoreCell, Reply, Script, ServerError, StoreError, resp, rest},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, select};
 use http::HeaderMap;
+use http_body::Body;
 
 /// Which command carries the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,6 +226,22 @@ pub async fn within<T>(
     }
 }
 
+/// Reads a reply's body, at most [`MAX_REPLY_BYTES`] of it.
+///
+/// # Errors
+/// That of the body; none where it is too long.
+pub async fn gather<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Bytes, Option<B::Error>> {
+    let mut all = BytesMut::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        all.extend_from_slice(&frame.map_err(Some)?.into_data().unwrap_or_default());
+        if all.len() > MAX_REPLY_BYTES {
+            return Err(None);
+        }
+    }
+    Ok(all.freeze())
+}
+
+pub use reach::{Endpoint, NoServer, Reach, Server};
 pub use rest::MAX_ANSWER_BYTES as MAX_REPLY_BYTES;
 
 #[cfg(test)]

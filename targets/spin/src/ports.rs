@@ -82,18 +82,7 @@ impl Ports for SpinPorts {
     }
 
     async fn ask(&self, batch: &Batch) -> Result<Vec<Cell>, StoreDown> {
-        let component = &self.0;
-        if component.store.is_embedded() {
-            return Ok(component.instance.remember(batch));
-        }
-        let asked_us = mono_us();
-        let answer = component.store.ask(batch).await;
-        let took = answer.as_ref().map(|_| mono_us().saturating_sub(asked_us));
-        let commands = component.store.take_count();
-        if let Some(line) = component.instance.asked(component.store.mode(), commands, took, now_ms()) {
-            say(&line);
-        }
-        answer.map_err(|_| StoreDown)
+        self.0.instance.ask(self, &self.0.store, batch, say).await
     }
 
     fn fall_back(&self, batch: &Batch) -> Option<Vec<Cell>> {

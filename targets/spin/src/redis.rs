@@ -1,15 +1,12 @@
 //! The store through the platform's own Redis client, which runs one command per call and flattens nested replies.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-};
+use std::{cell::RefCell, rc::Rc};
 
 use acip_core::{
     config::{Secret, StoreSettings},
     store::{Batch, Cell as StoreCell, Reply, StoreError},
 };
-use acip_shell::store::{Caller, Form, within};
+use acip_shell::store::{self, Caller, Form, within};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
 
@@ -22,16 +19,12 @@ pub(crate) struct Server {
     caller: Caller,
     /// Kept between requests of this instance, until it fails.
     connection: RefCell<Option<Rc<Connection>>>,
-    /// Commands since they were last counted.
-    pub(crate) sent: Cell<u64>,
 }
 
-impl Server {
-    /// From `redis://` or `rediss://`; the settings' own password and database count where the URL has none.
-    ///
-    /// # Errors
-    /// What is wrong with the URL; never the URL itself.
-    pub(crate) fn parse(url: &str, settings: &StoreSettings) -> Result<Self, String> {
+impl store::Server for Server {
+    const MODE: &'static str = "spin";
+
+    fn open(url: &str, settings: &StoreSettings) -> Result<Self, String> {
         let Some((scheme @ ("redis" | "rediss"), rest)) = url.split_once("://") else {
             let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
             return Err(format!(
@@ -56,22 +49,22 @@ impl Server {
             timeout_ms: settings.timeout_ms.max(1),
             caller: Caller::new(),
             connection: RefCell::default(),
-            sent: Cell::new(0),
         })
     }
 
-    /// Asks a batch.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub(crate) async fn ask(&self, batch: &Batch) -> Result<Vec<StoreCell>, StoreError> {
-        let asked = self.caller.ask(batch, async |script, form| {
-            self.sent.set(self.sent.get().saturating_add(1));
-            self.execute(script.words(batch, form == Form::Whole)).await
-        });
+    async fn ask(&self, batch: &Batch) -> Result<Vec<StoreCell>, StoreError> {
+        let asked = self
+            .caller
+            .ask(batch, async |script, form| self.execute(script.words(batch, form == Form::Whole)).await);
         within(wait(self.timeout_ms), asked).await.inspect_err(|_| drop(self.connection.take()))
     }
 
+    fn round_trips(&self) -> u64 {
+        self.caller.round_trips()
+    }
+}
+
+impl Server {
     async fn execute(&self, words: Vec<Vec<u8>>) -> Result<Reply, StoreError> {
         let mut words = words.into_iter();
         let command = String::from_utf8(words.next().unwrap_or_default()).unwrap_or_default();

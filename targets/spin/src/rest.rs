@@ -1,34 +1,27 @@
 //! The store over HTTP.
 
-use std::{cell::Cell, future::poll_fn, pin::Pin};
-
 use acip_core::store::StoreError;
-use acip_shell::store::{Fetch, MAX_REPLY_BYTES, within};
-use bytes::{Bytes, BytesMut};
+use acip_shell::store::{Endpoint, Fetch, gather, within};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
-use http_body::Body as _;
 use spin_sdk::wasip3::{http::types::ErrorCode, spawn};
 
 use crate::{body::Outlet, origin, ports::wait};
 
 /// An endpoint.
-pub(crate) struct Endpoint {
+pub(crate) struct Remote {
     url: String,
     timeout_ms: u64,
-    /// Requests since they were last counted.
-    pub(crate) sent: Cell<u64>,
 }
 
-impl Endpoint {
-    /// By its URL.
-    pub(crate) fn new(url: &str, timeout_ms: u64) -> Self {
-        Self { url: url.trim_end_matches('/').to_owned(), timeout_ms: timeout_ms.max(1), sent: Cell::new(0) }
+impl Endpoint for Remote {
+    fn new(url: String, timeout_ms: u64) -> Self {
+        Self { url, timeout_ms }
     }
 }
 
-impl Fetch for Endpoint {
+impl Fetch for Remote {
     async fn post(&self, path: &str, headers: &HeaderMap, body: Vec<u8>) -> Result<(u16, Bytes), StoreError> {
-        self.sent.set(self.sent.get().saturating_add(1));
         let posted = async {
             post(&format!("{}{path}", self.url), headers, body).await.map_err(|error| {
                 StoreError::Down(match error {
@@ -51,13 +44,7 @@ async fn post(url: &str, headers: &HeaderMap, body: Vec<u8>) -> Result<(u16, Byt
     let (outlet, taken, ended) = Outlet::new();
     let request = origin::make(&Method::POST, &uri, &headers, Some(taken), ended)?;
     spawn(outlet.put_whole(body.into()));
-    let (parts, mut body) = origin::fetch(request).await?.into_parts();
-    let mut all = BytesMut::new();
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        all.extend_from_slice(&frame?.into_data().unwrap_or_default());
-        if all.len() > MAX_REPLY_BYTES {
-            return Err(ErrorCode::HttpResponseBodySize(None));
-        }
-    }
-    Ok((parts.status.as_u16(), all.freeze()))
+    let (parts, body) = origin::fetch(request).await?.into_parts();
+    let all = gather(body).await.map_err(|error| error.unwrap_or(ErrorCode::HttpResponseBodySize(None)))?;
+    Ok((parts.status.as_u16(), all))
 }
