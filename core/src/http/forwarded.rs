@@ -2,10 +2,7 @@
 //! from the right, because only the right end was written by somebody we know.
 
 use alloc::{string::String, vec::Vec};
-use core::{
-    fmt::Write as _,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
-};
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
@@ -85,11 +82,10 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     found
 }
 
-/// Writes an address as a `for` value: IPv6 in brackets and quotes (RFC 7239 §6).
-pub(crate) fn push_node(out: &mut String, ip: IpAddr) {
-    // Writing to a string cannot fail.
-    let _ = match ip {
-        IpAddr::V4(ip) => write!(out, "{ip}"),
-        IpAddr::V6(ip) => write!(out, "\"[{ip}]\""),
-    };
+/// Writes an address, whose text is `text`, as a `for` value: IPv6 in brackets and quotes (RFC 7239 §6).
+pub(crate) fn push_node(out: &mut String, ip: IpAddr, text: &str) {
+    let (before, after) = if ip.is_ipv6() { ("\"[", "]\"") } else { ("", "") };
+    for part in [before, text, after] {
+        out.push_str(part);
+    }
 }

@@ -17,21 +17,59 @@ pub(crate) fn is_upgrade(method: &Method, version: Version, headers: &HeaderMap)
 /// The fields that are not of this connection, nor named in `Connection`, and that `keep` wants, in a map with room for
 /// `extra` more. One pass over a new map costs less than a dozen removals from a copy.
 pub(crate) fn end_to_end(headers: &HeaderMap, extra: usize, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
-    let mut named: Vec<HeaderName> = Vec::new();
-    if headers.contains_key(header::CONNECTION) {
-        let options = list::members(headers, &header::CONNECTION);
-        let names = options.filter_map(|option| HeaderName::try_from(option).ok());
-        // INVARIANT: what frames or addresses a message is never an option of a connection; a peer that
-        // says so wants the next hop to read another message than we did.
-        named.extend(names.filter(|name| !MESSAGE.contains(name)));
-    }
+    let bound = Bound::of(headers);
     let mut kept = HeaderMap::with_capacity(headers.len().saturating_add(extra));
     for (name, value) in headers {
-        if !CONNECTION_BOUND.contains(name) && !named.contains(name) && keep(name) {
+        if !bound.holds(name) && keep(name) {
             kept.append(name.clone(), value.clone());
         }
     }
     kept
+}
+
+/// As [`end_to_end`], of fields that nobody needs afterwards.
+pub(crate) fn into_end_to_end(
+    headers: HeaderMap,
+    extra: usize,
+    keep: impl Fn(&HeaderName) -> bool,
+) -> HeaderMap {
+    let bound = Bound::of(&headers);
+    let mut kept = HeaderMap::with_capacity(headers.len().saturating_add(extra));
+    let mut wanted = None;
+    for (name, value) in headers {
+        // Further lines of a field come without its name.
+        if let Some(name) = name {
+            wanted = Some(name).filter(|name| !bound.holds(name) && keep(name));
+        }
+        if let Some(name) = &wanted {
+            kept.append(name.clone(), value);
+        }
+    }
+    kept
+}
+
+/// The fields of a connection.
+struct Bound {
+    /// Those that `Connection` names.
+    named: Vec<HeaderName>,
+}
+
+impl Bound {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut named = Vec::new();
+        if headers.contains_key(header::CONNECTION) {
+            let options = list::members(headers, &header::CONNECTION);
+            let names = options.filter_map(|option| HeaderName::try_from(option).ok());
+            // INVARIANT: what frames or addresses a message is never an option of a connection; a peer that
+            // says so wants the next hop to read another message than we did.
+            named.extend(names.filter(|name| !MESSAGE.contains(name)));
+        }
+        Self { named }
+    }
+
+    fn holds(&self, name: &HeaderName) -> bool {
+        CONNECTION_BOUND.contains(name) || self.named.contains(name)
+    }
 }
 
 /// Sets the two fields that an upgrade is made of.

@@ -19,37 +19,37 @@ impl Keyspace {
 
     /// The record of a credential, by its stored form.
     pub(crate) fn key(&self, stored: &str) -> String {
-        format!("{}key:{{{stored}}}", self.prefix)
+        [&self.prefix, "key:{", stored, "}"].concat()
     }
 
     /// What is learned of a worker.
     pub(crate) fn worker(&self, id: &str) -> String {
-        format!("{}worker:{id}", self.prefix)
+        [&self.prefix, "worker:", id].concat()
     }
 
     /// The owner of a job.
     pub(crate) fn job(&self, id: &str) -> String {
-        format!("{}job:{id}", self.prefix)
+        [&self.prefix, "job:", id].concat()
     }
 
     /// The aggregated worker list.
     pub(crate) fn snapshot(&self) -> String {
-        format!("{}workers:snapshot", self.prefix)
+        [&self.prefix, "workers:snapshot"].concat()
     }
 
     /// Held by the gateway that searches for workers.
     pub(crate) fn search(&self) -> String {
-        format!("{}workers:search", self.prefix)
+        [&self.prefix, "workers:search"].concat()
     }
 
     /// Where the last search stopped.
     pub(crate) fn search_place(&self) -> String {
-        format!("{}workers:search:place", self.prefix)
+        [&self.prefix, "workers:search:place"].concat()
     }
 
     /// A limit counted per credential.
     pub(crate) fn by_credential(&self, stored: &str, name: &str) -> String {
-        format!("{}ratelimit:{{{stored}}}:{name}", self.prefix)
+        [&self.prefix, "ratelimit:{", stored, "}:", name].concat()
     }
 
     /// A limit counted per client address.
@@ -59,11 +59,11 @@ impl Keyspace {
 
     /// A limit counted per worker.
     pub(crate) fn by_worker(&self, id: &str, name: &str) -> String {
-        format!("{}ratelimit:{{worker:{id}}}:{name}", self.prefix)
+        [&self.prefix, "ratelimit:{worker:", id, "}:", name].concat()
     }
 
     /// A limit counted per matched route.
     pub(crate) fn by_route(&self, pattern: &str, name: &str) -> String {
-        format!("{}ratelimit:{{route:{pattern}}}:{name}", self.prefix)
+        [&self.prefix, "ratelimit:{route:", pattern, "}:", name].concat()
     }
 }

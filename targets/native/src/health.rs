@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    task::{LocalSet, spawn_local},
+    task::spawn_local,
     time::{sleep, timeout},
 };
 
@@ -20,7 +20,7 @@ use crate::{
     entropy::Supply,
     ports::now_ms,
     process::{Live, Phase, Process, lock},
-    search,
+    rt, search,
     upstream::Connector,
 };
 
@@ -29,15 +29,13 @@ use crate::{
 /// # Errors
 /// The runtime cannot be set up.
 pub fn run(process: Arc<Process>) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = LocalSet::new();
-    runtime.block_on(local.run_until(async move {
+    rt::local()?.block_on(async move {
         let mut phase = process.phase.subscribe();
         tokio::select! {
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
             _ = join(rounds(&process), search::rounds(&process)) => {}
         }
-    }));
+    });
     Ok(())
 }
 

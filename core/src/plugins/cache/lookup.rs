@@ -112,7 +112,7 @@ impl Lookup {
 
     fn forward(self, flow: &mut Flow, rest: Entry, found: Option<Variant>, why: &'static str) -> Ruling {
         flow.cache = Some(CacheStatus::Miss);
-        flow.cache_detail = Some(format!("fwd={why}"));
+        flow.cache_detail = Some(["fwd=", why].concat());
         if self.wants.only_if_cached {
             flow.events.push(Event::CacheMiss);
             return Ruling::Refuse(not_cached());

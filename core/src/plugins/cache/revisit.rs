@@ -115,7 +115,7 @@ impl Revisit {
         let declared = declared_length(&draft.head.headers);
         let fits = declared.is_none_or(|length| length <= self.settings.max_body_bytes);
         let is_job = flow.request.route.kind == RouteKind::JobRead;
-        let mut detail = format!("fwd={}", self.why);
+        let mut detail = ["fwd=", self.why].concat();
         if had {
             detail.push_str(&format!("; fwd-status={}", status.as_u16()));
         }

@@ -1,6 +1,6 @@
 //! The fields that the gateway adds to every answer, whoever made it.
 
-use alloc::{format, string::String};
+use alloc::string::String;
 use core::cmp::Ordering;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -26,7 +26,7 @@ pub(crate) fn dress(departure: &Departure, flow: &Flow, own: bool, headers: &mut
             CacheStatus::Bypass => "fwd=bypass",
         });
         // Each cache on the way adds itself at the end (RFC 9211 §2).
-        if let Ok(value) = HeaderValue::try_from(format!("{}; {detail}", departure.name)) {
+        if let Ok(value) = HeaderValue::try_from([&departure.name, "; ", detail].concat()) {
             headers.append(names::CACHE_STATUS, value);
         }
     }
@@ -59,17 +59,28 @@ fn limits(flow: &Flow, headers: &mut HeaderMap) {
     headers.insert(names::X_RATELIMIT_LIMIT, HeaderValue::from(spend.limit));
     headers.insert(names::X_RATELIMIT_REMAINING, HeaderValue::from(spend.remaining));
     headers.insert(names::X_RATELIMIT_RESET, HeaderValue::from(spend.reset_ms.div_ceil(1000)));
-    let (mut state, mut policy) = (String::new(), String::new());
+    let (mut state, mut policy) = (String::with_capacity(TEXT), String::with_capacity(TEXT));
     for NamedSpend { name, spend } in &flow.spends {
-        let comma = if state.is_empty() { "" } else { ", " };
         let name = quoted(name);
         let left_s = spend.reset_ms.saturating_sub(flow.request.facts.now_ms).div_ceil(1000);
         let window_s = spend.window_ms.div_ceil(1000).max(1);
-        state.push_str(&format!("{comma}{name};r={};t={left_s}", spend.remaining));
-        policy.push_str(&format!("{comma}{name};q={};w={window_s}", spend.limit));
+        member(&mut state, &name, [(";r=", spend.remaining.into()), (";t=", left_s)]);
+        member(&mut policy, &name, [(";q=", spend.limit.into()), (";w=", window_s)]);
     }
     set(headers, names::RATELIMIT, &state);
     set(headers, names::RATELIMIT_POLICY, &policy);
+}
+
+/// Adds a member of a structured list (RFC 9651 §3.1).
+fn member(list: &mut String, name: &str, parameters: [(&str, u64); 2]) {
+    if !list.is_empty() {
+        list.push_str(", ");
+    }
+    list.push_str(name);
+    for (parameter, value) in parameters {
+        list.push_str(parameter);
+        list.push_str(itoa::Buffer::new().format(value));
+    }
 }
 
 /// A refused limit before an admitted one, then the smaller share that is left.
@@ -90,6 +101,9 @@ pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
         headers.insert(name, value);
     }
 }
+
+/// Room for two limits.
+const TEXT: usize = 64;
 
 /// Nothing that the gateway writes is to be framed, sniffed, cached or to load anything, unless a page says so itself.
 const OWN: [(HeaderName, HeaderValue); 5] = [

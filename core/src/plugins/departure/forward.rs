@@ -7,7 +7,7 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
-use core::{fmt::Write as _, mem};
+use core::mem;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, header,
     uri::{Authority, PathAndQuery},
@@ -133,10 +133,10 @@ fn provenance(gateway: &Gateway, request: &Request, headers: &mut HeaderMap) {
             listed.push_str(", ");
             tagged.push_str(", ");
         }
-        // Writing to a string cannot fail.
-        let _ = write!(listed, "{ip}");
+        let address = ip.to_string();
+        listed.push_str(&address);
         tagged.push_str("for=");
-        forwarded::push_node(&mut tagged, *ip);
+        forwarded::push_node(&mut tagged, *ip, &address);
         if place == 0 {
             if let Some(host) = host.as_ref().and_then(|host| host.to_str().ok()) {
                 tagged.push_str(";host=");

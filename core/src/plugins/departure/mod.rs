@@ -83,7 +83,7 @@ impl Target {
 /// `X-Gateway-Duration`: elapsed microseconds as whole milliseconds, rounded to the nearest.
 pub fn duration_header(elapsed_us: u64) -> (HeaderName, HeaderValue) {
     let ms = elapsed_us.saturating_add(500) / 1000;
-    let value = HeaderValue::try_from(format!("{ms}ms"));
+    let value = HeaderValue::try_from([itoa::Buffer::new().format(ms), "ms"].concat());
     (names::X_GATEWAY_DURATION, value.unwrap_or(HeaderValue::from_static("0ms")))
 }
 

@@ -17,7 +17,7 @@ impl Forward {
         let Self { gateway, mut flow, attempts, idle_timeout_ms, upgrade, .. } = self;
         let origin = attempts.get(attempt).map_or(OriginId(0), |attempt| attempt.origin);
         let ResponseHead { status, headers } = head;
-        let head = ResponseHead { status, headers: clean(&headers) };
+        let head = ResponseHead { status, headers: clean(headers) };
         let mut draft = ResponseDraft { head, replace: None, sent_ms, received_ms, origin };
         let switched = draft.head.status == StatusCode::SWITCHING_PROTOCOLS;
         for hook in mem::take(&mut flow.on_seal) {
@@ -68,8 +68,8 @@ impl Forward {
 
 /// Removes what belongs to the origin's connection, and what only the gateway says to clients: its own fields, and
 /// CORS (the backend echoes any origin).
-fn clean(headers: &HeaderMap) -> HeaderMap {
-    hop::end_to_end(headers, OWN_FIELDS, |name| {
+fn clean(headers: HeaderMap) -> HeaderMap {
+    hop::into_end_to_end(headers, OWN_FIELDS, |name| {
         let text = name.as_str();
         let ours = text.starts_with("access-control-")
             || text.starts_with("x-gateway-")

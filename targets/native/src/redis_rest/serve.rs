@@ -20,7 +20,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
-    task::{LocalSet, spawn_local},
+    task::spawn_local,
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -28,7 +28,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{Bridge, Shared, answer, flags::Flags};
 use crate::{
     process::Phase,
-    rt::Local,
+    rt::{self, Local},
     store::{AddressError, StoreClient},
 };
 
@@ -39,8 +39,7 @@ pub(super) fn run(
     tls: Option<TlsAcceptor>,
     ready: mpsc::Sender<Result<(), AddressError>>,
 ) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(LocalSet::new().run_until(async move {
+    rt::local()?.block_on(async move {
         let listener = TcpListener::from_std(listener)?;
         let store = match StoreClient::open(&shared.store, Arc::default()) {
             Ok(store) => store,
@@ -58,7 +57,7 @@ pub(super) fn run(
         drop(listener);
         drain(&bridge).await;
         Ok(())
-    }))
+    })
 }
 
 async fn accept(bridge: &Rc<Bridge>, listener: &TcpListener, tls: Option<TlsAcceptor>) {
