@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use acip_tests::{ADMIN, Cli, Feature, Gateway, KEY, OTHER_KEY, Origin, supported};
+use acip_tests::{ADMIN, Cli, Feature, Gateway, KEY, OTHER_KEY, Origin, supported, wait_until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -117,6 +117,6 @@ async fn recording_ends_at_its_size_and_the_gateway_goes_on() {
     assert_eq!(gateway.wait(), Some(0));
     let length = fs::metadata(&path).expect("a file").len();
     assert!((1000..=8192).contains(&length), "{length} bytes");
-    assert!(gateway.log().contains("TRACE_MAX_BYTES"), "{}", gateway.log());
+    wait_until("the warning", || gateway.log().contains("TRACE_MAX_BYTES"));
     assert_eq!(Cli::new(&["replay", path.to_str().expect("text")]).run().code, Some(0));
 }

@@ -56,7 +56,7 @@ async fn what_is_under_way_finishes() {
             let log = gateway.log();
             log.matches("\"path\":\"/_test/slow\"").count() == 20 && log.contains("\"path\":\"/_test/sse\"")
         });
-        assert!(gateway.log().contains("\"message\":\"stopped\""), "{}", gateway.log());
+        wait_until("the last line", || gateway.log().contains("\"message\":\"stopped\""));
     }
 }
 

@@ -3,6 +3,7 @@
 
 use acip_tests::{
     ADMIN, Bridge, Feature, Gateway, KEY, Origin, Redis, RedisProxy, Stand, Target, supported, wait_for,
+    wait_until,
 };
 use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
@@ -149,7 +150,7 @@ async fn a_bad_configuration_serves_nobody_and_tells_the_operator_alone() {
     let answer = gateway.http().get("/_test/echo").key(KEY).send().await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (500, "INTERNAL_ERROR"));
     assert!(!answer.text().contains("RATE_LIMIT"), "{}", answer.text());
-    assert!(gateway.log().contains("RATE_LIMIT_MAX_REQUESTS"), "{}", gateway.log());
+    wait_until("the reason in the log", || gateway.log().contains("RATE_LIMIT_MAX_REQUESTS"));
 }
 
 /// As under `wasmtime serve`: WASI and an environment.
