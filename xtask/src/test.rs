@@ -27,7 +27,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     cache_tests::run(None)?;
     eprintln!("xtask: native over rest");
     let mut tests = nextest(&["--package", "acip-tests"])?;
-    tests.env("ACIP_TRANSPORT", "rest").args(PORTABLE.iter().flat_map(|suite| ["--test", *suite]));
+    tests.env("ACIP_TRANSPORT", "rest").args(["--filterset", &targets::filterset(PORTABLE)]);
     must(tests)?;
     for target in Target::TESTED {
         target.build()?;

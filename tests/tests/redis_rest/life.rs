@@ -6,7 +6,7 @@ use acip_tests::{Bridge, Redis, wait_for};
 use http_body_util::BodyExt as _;
 use serde_json::json;
 
-use crate::{PATIENT, Stand, check, error, native};
+use super::{PATIENT, Stand, check, error, native};
 
 #[tokio::test]
 async fn a_redis_that_is_down_is_503_until_it_is_back() {

@@ -9,7 +9,7 @@ use acip_tests::{Bridge, Redis, RedisProxy, raw, wait_for};
 use http::Method;
 use serde_json::json;
 
-use crate::{PATIENT, Stand, check, error, native};
+use super::{PATIENT, Stand, check, error, native};
 
 #[tokio::test]
 async fn a_request_is_one_write_to_redis() {

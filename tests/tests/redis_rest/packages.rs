@@ -4,7 +4,7 @@ use std::process::Command;
 
 use acip_tests::{Bridge, Redis, root};
 
-use crate::{PATIENT, native};
+use super::{PATIENT, native};
 
 #[test]
 fn upstash_packages_work() {

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use crate::{Stand, check, error, native};
+use super::{Stand, check, error, native};
 
 #[tokio::test]
 async fn a_command_is_a_json_array_or_a_path() {

@@ -4,7 +4,7 @@ use acip_tests::{Bridge, Cli, Redis};
 use http::Method;
 use serde_json::json;
 
-use crate::{Stand, check, error, native};
+use super::{Stand, check, error, native};
 
 #[tokio::test]
 async fn without_the_token_nothing_opens() {

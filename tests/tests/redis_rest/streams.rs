@@ -6,7 +6,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::json;
 
-use crate::{Stand, check, error, native};
+use super::{Stand, check, error, native};
 
 async fn open(stand: &Stand, path: &str) -> Response<Incoming> {
     let response = stand.bridge.http().get(path).bearer(Bridge::TOKEN).stream().await.expect("a head");

@@ -108,7 +108,10 @@ impl Target {
         tests.env("ACIP_TARGET", self.name()).env("ACIP_TRANSPORT", transport);
         match filter {
             Some(filter) => tests.arg(filter),
-            None => tests.args(suites.iter().chain([&self.name()]).flat_map(|suite| ["--test", *suite])),
+            None => {
+                let own = [suites, &[self.name()]].concat();
+                tests.args(["--filterset", &filterset(&own)])
+            }
         };
         must(tests)
     }
@@ -121,6 +124,11 @@ impl Target {
             Self::Lambda => lambda::launcher(),
         }
     }
+}
+
+/// The tests of these suites, as nextest takes it.
+pub(crate) fn filterset(suites: &[&str]) -> String {
+    format!("test(/^({})::/)", suites.join("|"))
 }
 
 /// Becomes that command, so that signals reach it.
