@@ -38,5 +38,14 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
 
 /// Builds the gateway that end-to-end tests start: in their own profile, so that dependencies are built once.
 pub(crate) fn gateway() -> Result<(), Error> {
-    must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-gateway"])?)
+    must(cargo(&[
+        "build",
+        "--locked",
+        "--profile",
+        "e2e",
+        "--package",
+        "acip-gateway",
+        "--package",
+        "custom-plugin",
+    ])?)
 }

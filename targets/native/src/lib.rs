@@ -1,10 +1,16 @@
-//! The native gateway: hyper and tokio under the driver. Start at [`server::run`].
+//! The native gateway: hyper and tokio under the driver. Start at [`server::run`]; a program that adds plugins of its own
+//! registers them ([`acip_shell::plugins::register`]) and calls [`run`].
 
 #![forbid(unsafe_code)]
 
+// The command line names things as the programs do that use this library.
+extern crate self as acip_gateway;
+
 pub mod access;
+mod cli;
 pub mod connection;
 pub mod control;
+mod demo;
 pub mod entropy;
 pub mod export;
 pub mod health;
@@ -23,3 +29,7 @@ pub mod tls;
 pub mod upgrade;
 pub mod upstream;
 pub mod wire;
+
+pub use acip_core as core;
+pub use acip_shell::plugins;
+pub use cli::run;

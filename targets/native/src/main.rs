@@ -1,8 +1,5 @@
 //! The binary `acip-gateway`: the command line over the server.
 
-mod cli;
-mod demo;
-
 use std::process::ExitCode;
 
 /// A request makes many small pieces and a few of kilobytes, and frees them all within a millisecond: half the time of the
@@ -11,5 +8,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::run()
+    acip_gateway::run()
 }

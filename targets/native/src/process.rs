@@ -123,7 +123,7 @@ impl Live {
     /// See [`CompileError`].
     pub fn compile(document: Document) -> Result<Self, CompileError> {
         let board = Mutex::new(Board::new(document.origins.len()));
-        let gateway = Gateway::compile(document)?;
+        let gateway = acip_shell::plugins::compile(document)?;
         let counts = gateway.plugins().any(|plugin| plugin.name() == MetricsPlugin::NAME);
         let exporter = Exporter::new(gateway.document());
         Ok(Self { gateway: Arc::new(gateway), board, counts, exporter })

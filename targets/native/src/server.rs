@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use acip_core::{Gateway, config::Document, gateway::CompileError};
+use acip_core::{config::Document, gateway::CompileError};
 
 use crate::{
     control, listener,
@@ -60,7 +60,7 @@ pub struct Server {
 /// files of TLS. Connects to nothing.
 #[must_use]
 pub fn obstacles(document: &Document) -> Vec<StartError> {
-    let compiled = Gateway::compile(document.clone()).err().map(StartError::from);
+    let compiled = acip_shell::plugins::compile(document.clone()).err().map(StartError::from);
     let store = StoreClient::check(&document.store).err().map(StartError::from);
     let tls = tls::acceptor(&document.server).err().map(StartError::from);
     [compiled, store, tls].into_iter().flatten().collect()

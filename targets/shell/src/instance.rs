@@ -27,7 +27,7 @@ use acip_core::{
 use http::{Request, Response};
 
 use crate::{
-    Body, Ports, StoreDown, Visitor, refuse, serve,
+    Body, Ports, StoreDown, Visitor, plugins, refuse, serve,
     store::{Endpoint, Reach, Server},
 };
 
@@ -83,7 +83,7 @@ impl Instance {
         let read = read(variables).and_then(|document| {
             let origins = document.origins.len();
             let memory = memory(&document);
-            let gateway = Gateway::compile(document).map_err(|error| vec![error.to_string()])?;
+            let gateway = plugins::compile(document).map_err(|error| vec![error.to_string()])?;
             Ok((gateway, Board::new(origins), memory))
         });
         Self::of(target, read, moment)
@@ -111,7 +111,7 @@ impl Instance {
                 let document = Document::default();
                 let (origins, memory) = (document.origins.len(), memory(&document));
                 // INVARIANT: the defaults compile; a test of the core holds them to it.
-                let gateway = Gateway::compile(document).expect("the defaults compile");
+                let gateway = plugins::compile(document).expect("the defaults compile");
                 (gateway, Board::new(origins), memory, true)
             }
         };

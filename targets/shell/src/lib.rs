@@ -12,6 +12,7 @@ mod command;
 pub mod export;
 mod forward;
 mod instance;
+pub mod plugins;
 mod ports;
 mod serve;
 pub mod store;

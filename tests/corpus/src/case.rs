@@ -205,6 +205,8 @@ pub enum Need {
     Inside,
     /// The head as it came over the wire, where a platform reads it first.
     Wire,
+    /// The plugin of `examples/custom-plugin`.
+    Example,
 }
 
 fn yes() -> bool {

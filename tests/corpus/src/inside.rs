@@ -17,7 +17,7 @@ use acip_core::{
     origins::{Board, Observation},
     store::{Batch, Cell, Memory, Op},
 };
-use acip_shell::{Visitor, serve};
+use acip_shell::{Visitor, plugins::compile_with, serve};
 use bytes::Bytes;
 use http::{Request, Version};
 use http_body::Body as _;
@@ -109,7 +109,8 @@ impl Target for InProcess {
         let document = Document::read(Some(source), case.variables.clone(), Platform::Native)
             .map_err(|errors| errors.to_string())?;
         let world = Rc::new(World::new(&document, Rc::clone(&self.store)));
-        let gateway = Arc::new(Gateway::compile(document).map_err(|error| error.to_string())?);
+        let gateway = compile_with(document, custom_plugin::plugins).map_err(|error| error.to_string())?;
+        let gateway = Arc::new(gateway);
         self.running = Some(Running { gateway, world });
         Ok(())
     }
@@ -326,6 +327,7 @@ impl Need {
             Self::Origins => "needs origins in a state of its own",
             Self::Inside => "looks at what only the inside shows",
             Self::Wire => "needs the head as it came over the wire",
+            Self::Example => "needs a build with the example plugin",
         }
     }
 }

@@ -107,7 +107,9 @@ impl Target for Live {
     fn lacks(&self, case: &Case) -> Option<String> {
         let inferred = case.step.iter().find_map(lacks);
         let wire = || case.step.iter().any(is_about_the_wire).then_some(Need::Wire);
-        let need = case.needs.iter().min().copied().or(inferred).or_else(wire);
+        let built_in = std::env::var_os(EXAMPLE).is_some();
+        let needs = case.needs.iter().filter(|need| **need != Need::Example || !built_in);
+        let need = needs.min().copied().or(inferred).or_else(wire);
         // Nobody reads it before the native build does.
         let need = need.filter(|need| *need != Need::Wire || Build::current() != Build::Native);
         need.map(|need| need.reason().to_owned())
@@ -156,6 +158,9 @@ impl Target for Live {
         self.model.stop();
     }
 }
+
+/// Set where the native build is one with the plugin of `examples/custom-plugin`.
+pub const EXAMPLE: &str = "ACIP_EXAMPLE";
 
 /// What a step needs that a process of its own cannot be given.
 fn lacks(step: &Step) -> Option<Need> {

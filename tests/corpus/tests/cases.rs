@@ -4,7 +4,7 @@ use acip_core::store::Memory;
 use acip_corpus::{
     folder,
     inside::InProcess,
-    live::Live,
+    live::{EXAMPLE, Live},
     load::load,
     redis::RedisStore,
     run::{Target as _, run_all},
@@ -44,6 +44,22 @@ fn every_case_that_can_be_seen_from_outside_holds_live() {
     let tally = run_all(&mut target, &cases, &filter);
     println!("{}: {tally}", target.name());
     assert!(tally.failed.is_empty(), "{}: {tally}", target.name());
+}
+
+/// The example's own program is the native gateway with its plugin. Other builds have none of their own.
+#[test]
+fn the_example_plugin_holds_live() {
+    if acip_tests::Target::current() != acip_tests::Target::Native {
+        return;
+    }
+    let program = acip_tests::gateway_binary().with_file_name("custom-gateway");
+    let mut run = std::process::Command::new(std::env::current_exe().expect("this test"));
+    run.args(["every_case_that_can_be_seen_from_outside_holds_live", "--exact", "--nocapture"]);
+    run.envs([("ACIP_CASE", "plugins/example"), (EXAMPLE, "1")]).env("ACIP_GATEWAY_BIN", program);
+    let output = run.output().expect("starts");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("2 passed, 0 failed, 0 skipped"), "{told}");
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub(crate) enum Failure {
 }
 
 /// Runs the command of the process's arguments.
-pub(crate) fn run() -> ExitCode {
+pub fn run() -> ExitCode {
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,110 @@
+//! Plugins that panic.
+
+use std::sync::Arc;
+
+use acip_core::{
+    Facts, Flow, Gateway, Outcome, RequestHead, ResponseHead, Step, Verdict,
+    config::Document,
+    event::Event,
+    facts::{Entropy, Hints, Peer},
+    plugin::{OnError, Plan, Plugin, Reaction, Ruling, Subscription},
+    store::Ask,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+
+use super::compile_with;
+
+/// Panics where the path says so.
+struct Panicky(OnError);
+
+impl Plugin for Panicky {
+    fn name(&self) -> &'static str {
+        "panicky-plugin"
+    }
+    fn priority(&self) -> i32 {
+        99
+    }
+    fn on_error(&self) -> OnError {
+        self.0
+    }
+    fn subscriptions(&self) -> &'static [Subscription] {
+        &[Subscription { event: "gateway:request:incoming", priority: 0 }]
+    }
+    fn on_event(&self, _: &Event, flow: &mut Flow) -> Reaction {
+        assert_ne!(flow.request.head.uri.path(), "/health/event");
+        Reaction::Pass
+    }
+    fn plan(&self, flow: &mut Flow, _: &mut Ask) -> Plan {
+        assert_ne!(flow.request.head.uri.path(), "/health/plan");
+        flow.on_seal(Box::new(|flow, _| assert_ne!(flow.request.head.uri.path(), "/health/seal")));
+        Plan::Judge(Box::new(|flow, _| {
+            assert_ne!(flow.request.head.uri.path(), "/health/judge");
+            flow.on_finish(Box::new(|flow, _| assert_ne!(flow.request.head.uri.path(), "/health/finish")));
+            Ruling::Pass
+        }))
+    }
+}
+
+fn gateway(on_error: OnError) -> Arc<Gateway> {
+    let mut document = Document::default();
+    (document.auth.enabled, document.rate_limit.enabled) = (false, false);
+    let gateway = match on_error {
+        OnError::Deny => compile_with(document, |_| vec![Arc::new(Panicky(OnError::Deny))]),
+        OnError::Allow => compile_with(document, |_| vec![Arc::new(Panicky(OnError::Allow))]),
+    };
+    Arc::new(gateway.expect("compiles"))
+}
+
+/// Status, and how often the plugin failed.
+fn send(gateway: &Arc<Gateway>, path: &str) -> (u16, usize) {
+    let head = RequestHead {
+        method: Method::POST,
+        uri: path.parse().expect("a path"),
+        version: Version::HTTP_11,
+        headers: HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("a"))]),
+    };
+    let facts = Facts {
+        now_ms: 1_700_000_000_000,
+        mono_us: 0,
+        entropy: Entropy::default(),
+        peer: Peer { ip: [127, 0, 0, 1].into(), tls: false },
+        hints: Hints::default(),
+        origins: Vec::new(),
+        turn: 0,
+        can_upgrade: false,
+        draining: false,
+        fleet: None,
+    };
+    let Step::Settled(verdict) = gateway.begin(head, facts) else { panic!("nobody asks") };
+    let (status, closing) = match verdict {
+        Verdict::Reply(reply) => (reply.answer.status, reply.closing),
+        Verdict::Forward(forward) => {
+            let head = ResponseHead { status: StatusCode::OK, headers: HeaderMap::new() };
+            let seal = forward.seal(0, head, 0, 0);
+            (seal.head.status, seal.closing)
+        }
+        _ => panic!("neither refused nor forwarded"),
+    };
+    let events = closing.finish(Outcome::default()).events;
+    let failed =
+        events.iter().filter(|event| matches!(event, Event::PluginError { plugin: "panicky-plugin", .. }));
+    (status.as_u16(), failed.count())
+}
+
+#[test]
+fn a_panic_is_the_plugins_own_failure() {
+    for (on_error, refused) in [(OnError::Deny, 500), (OnError::Allow, 200)] {
+        let gateway = gateway(on_error);
+        for (path, expected) in [
+            ("/health/none", (200, 0)),
+            ("/health/event", (refused, 1)),
+            ("/health/plan", (refused, 1)),
+            ("/health/judge", (refused, 1)),
+            // Too late for a refusal.
+            ("/health/seal", (200, 1)),
+            ("/health/finish", (200, 1)),
+        ] {
+            assert_eq!(send(&gateway, path), expected, "{path} {on_error:?}");
+        }
+    }
+}
