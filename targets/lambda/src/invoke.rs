@@ -4,6 +4,7 @@
 //! The client's last byte waits for nothing: the response ends first, then comes the epilogue.
 
 use std::{
+    cell::RefCell,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -20,6 +21,7 @@ use acip_gateway::ports::now_ms;
 use acip_shell::{Body, Visitor, refuse};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body::Body as _;
+use hyper_util::client::legacy::connect::HttpConnector;
 use lambda_runtime::{
     Error, LambdaInvocation,
     tower::{Layer, Service},
@@ -36,12 +38,38 @@ use crate::{
 /// Answers invocations, one at a time.
 pub(crate) struct Invoker {
     host: Rc<Host>,
-    api: Arc<PooledClient>,
+    api: Api,
 }
 
 impl Invoker {
     pub(crate) fn new(host: Rc<Host>) -> Self {
-        Self { host, api: Arc::new(PooledClient::builder().build()) }
+        Self { host, api: Api::new() }
+    }
+}
+
+/// Connections to the runtime API.
+#[derive(Clone)]
+struct Api(Rc<RefCell<Arc<PooledClient>>>);
+
+impl Api {
+    fn new() -> Self {
+        Self(Rc::new(RefCell::new(Self::client())))
+    }
+
+    fn client() -> Arc<PooledClient> {
+        // A response goes out in small writes: none of them waits for the other side to confirm the one before it.
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Arc::new(PooledClient::builder().with_connector(connector).build())
+    }
+
+    fn get(&self) -> Arc<PooledClient> {
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// Ends the connections.
+    fn end(&self) {
+        self.0.replace(Self::client());
     }
 }
 
@@ -49,7 +77,7 @@ impl<S> Layer<S> for Invoker {
     type Service = Self;
 
     fn layer(&self, _replaced: S) -> Self {
-        Self { host: Rc::clone(&self.host), api: Arc::clone(&self.api) }
+        Self { host: Rc::clone(&self.host), api: self.api.clone() }
     }
 }
 
@@ -63,7 +91,7 @@ impl Service<LambdaInvocation> for Invoker {
     }
 
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-        let (host, api) = (Rc::clone(&self.host), Arc::clone(&self.api));
+        let (host, api) = (Rc::clone(&self.host), self.api.clone());
         Box::pin(async move {
             host.wake().await;
             let path = format!("/2018-06-01/runtime/invocation/{}/response", invocation.context.request_id);
@@ -121,7 +149,7 @@ fn head(request: Request<RequestBody>) -> RequestHead {
 
 /// Sends a response to the runtime API, as it comes where the caller can take it so.
 async fn send(
-    api: &PooledClient,
+    api: &Api,
     path: &str,
     response: Response<Body<LambdaPorts>>,
     envelope: Envelope,
@@ -130,19 +158,19 @@ async fn send(
     if envelope != Envelope::Stream {
         let whole = answer::whole(envelope, &parts, body).await;
         let request = build_request().method(Method::POST).uri(path).body(ApiBody::from(whole))?;
-        return taken(api.call(request).await);
+        return taken(api.get().call(request).await);
     }
     let mut request = build_request().method(Method::POST).uri(path);
     if let Some(headers) = request.headers_mut() {
         streaming_fields(headers);
     }
     let (sender, stream) = ApiBody::channel();
-    let post = api.call(request.body(stream)?);
+    let post = api.get().call(request.body(stream)?);
     let (accepted, streamed) = tokio::join!(post, answer::stream(&parts, body, sender));
     let accepted = taken(accepted);
     if streamed == Streamed::Broken {
         // Emulators hear trailers, but break the client's connection only when this one ends.
-        api.reset_pool();
+        api.end();
     }
     accepted
 }

@@ -2,6 +2,7 @@
 //! the first byte of its first response (cold), and from an event to that byte in a process that has answered before (warm).
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
@@ -32,6 +33,8 @@ pub(super) fn measure(requests: usize, rounds: usize) -> Result<(), Error> {
             warm.push(api.ask()?.duration_since(asked));
         }
     }
+    let bytes = fs::metadata(root()?.join(PROGRAM)).map_err(|error| format!("{PROGRAM}: {error}"))?.len();
+    println!("size, stripped: {:.1} MiB", bytes as f64 / f64::from(1 << 20));
     cold.sort();
     warm.sort();
     let at = |all: &[Duration], part: usize| all.get(all.len() * part / 100).copied().unwrap_or_default();
@@ -62,7 +65,7 @@ impl Api {
                 thread::spawn(move || serve(socket, &waiting, &seen));
             }
         });
-        let function = Command::new(root()?.join("target/lambda/bootstrap"))
+        let function = Command::new(root()?.join(PROGRAM))
             .env_clear()
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "gateway")
@@ -141,6 +144,9 @@ fn body(reader: &mut BufReader<TcpStream>, seen: &Sender<Instant>) -> std::io::R
 
 /// A request of a function URL that the gateway answers by itself.
 const EVENT: &str = r#"{"version":"2.0","rawPath":"/gateway/livez","rawQueryString":"","headers":{"host":"a"},"requestContext":{"http":{"method":"GET","sourceIp":"192.0.2.1"},"stage":"$default"},"isBase64Encoded":false}"#;
+
+/// The function as it is deployed.
+const PROGRAM: &str = "target/lambda/bootstrap";
 
 /// For one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
