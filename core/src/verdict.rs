@@ -28,7 +28,7 @@ pub enum Verdict {
     /// A page of the gateway's own that changes something: it wants the request's body, and the store again.
     Command(Task),
     /// An origin answers.
-    Forward(Forward),
+    Forward(Box<Forward>),
 }
 
 /// A complete response.
@@ -69,13 +69,13 @@ pub struct Refresh {
 
 impl Refresh {
     /// `hold_ms`: how long the claim stands if who made it is never heard of again.
-    pub(crate) fn new(forward: Forward, key: String, now_ms: u64, hold_ms: u64) -> Self {
+    pub(crate) fn new(forward: Box<Forward>, key: String, now_ms: u64, hold_ms: u64) -> Self {
         let mut ask = Ask::new(now_ms);
         let held = ask.get(key.clone());
         let mut claim = ask.into_batch();
         let ttl_ms = Some(hold_ms.max(PAUSE_MS));
         claim.ops.push(Op::Set { key, value: Bytes::from_static(b"1"), ttl_ms, only_new: true });
-        Self { claim, held, forward: Box::new(forward) }
+        Self { claim, held, forward }
     }
 
     /// What ends the claim when the request is over. Not at once: another client may have read the old answer just

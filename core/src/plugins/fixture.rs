@@ -69,7 +69,7 @@ pub(crate) fn gateway(document: Document) -> Arc<Gateway> {
 /// What a gateway without other plugins forwards.
 pub(crate) fn forwarded(document: Document, head: RequestHead, facts: Facts) -> Forward {
     match gateway(document).begin(head, facts) {
-        Step::Settled(Verdict::Forward(forward)) => forward,
+        Step::Settled(Verdict::Forward(forward)) => *forward,
         Step::Settled(Verdict::Reply(reply)) => panic!("answered {:?}", reply.answer),
         _ => panic!("neither answered nor forwarded"),
     }

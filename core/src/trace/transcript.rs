@@ -53,7 +53,7 @@ pub(super) fn of(gateway: &Arc<Gateway>, recording: Recording) -> (String, Epilo
         }
         Verdict::Forward(outgoing) => {
             forward(&mut text, "forward", &outgoing);
-            answered(&mut text, outgoing, origin)
+            answered(&mut text, *outgoing, origin)
         }
     };
     let epilogue = finish(&mut text, closing, outcome);

@@ -62,8 +62,9 @@ struct Flight {
 }
 
 impl<P: Ports> Account<P> {
-    pub(crate) fn open(ports: P, began_us: u64) -> Self {
-        Self {
+    /// Boxed: it goes through many hands.
+    pub(crate) fn open(ports: P, began_us: u64) -> Box<Self> {
+        Box::new(Self {
             ports,
             stage: Stage::Over,
             began_us,
@@ -79,7 +80,7 @@ impl<P: Ports> Account<P> {
             traced: false,
             tries: Vec::new(),
             recording: None,
-        }
+        })
     }
 
     pub(crate) fn enter(&mut self, stage: Stage) {

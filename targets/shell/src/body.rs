@@ -14,7 +14,7 @@ use crate::{account::Account, ports::Ports};
 /// A response body. Dropping it before its end tells the origin and the accounts that the client left.
 pub struct Body<P: Ports> {
     kind: Kind<P>,
-    account: Option<Account<P>>,
+    account: Option<Box<Account<P>>>,
 }
 
 enum Kind<P: Ports> {
@@ -46,7 +46,7 @@ pub enum BodyError {
 }
 
 impl<P: Ports> Body<P> {
-    pub(crate) fn whole(bytes: Bytes, account: Option<Account<P>>) -> Self {
+    pub(crate) fn whole(bytes: Bytes, account: Option<Box<Account<P>>>) -> Self {
         Self { kind: Kind::Whole(bytes), account }
     }
 
@@ -54,7 +54,7 @@ impl<P: Ports> Body<P> {
         mut ahead: Vec<Bytes>,
         body: P::OriginBody,
         idle_ms: u64,
-        account: Account<P>,
+        account: Box<Account<P>>,
     ) -> Self {
         ahead.reverse();
         let stream = Stream { ahead, body, idle_ms, timer: None, waiting_since_us: None };
@@ -91,7 +91,7 @@ impl<P: Ports> Body<P> {
 impl<P: Ports> Stream<P> {
     fn poll(
         &mut self,
-        account: &mut Option<Account<P>>,
+        account: &mut Option<Box<Account<P>>>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = match self.ahead.pop() {

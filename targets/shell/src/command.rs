@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub(crate) async fn command<P: Ports>(
-    mut account: Account<P>,
+    mut account: Box<Account<P>>,
     task: Task,
     mut client: Client<P>,
 ) -> Response<Body<P>> {

@@ -34,7 +34,7 @@ struct Answered<B> {
 }
 
 pub(crate) async fn forward<P: Ports>(
-    mut account: Account<P>,
+    mut account: Box<Account<P>>,
     outgoing: Box<Forward>,
     mut client: Client<P>,
 ) -> Response<Body<P>> {
@@ -176,7 +176,7 @@ async fn one<P: Ports>(
 
 /// Sends the sealed head, and the body behind it.
 async fn respond<P: Ports>(
-    mut account: Account<P>,
+    mut account: Box<Account<P>>,
     seal: Seal,
     mut body: P::OriginBody,
     method: &Method,
@@ -270,7 +270,7 @@ async fn write_first<P: Ports>(account: &mut Account<P>, all: &Bytes) {
 
 /// Answers 101 and joins the connections behind it; the accounts close with the tunnel.
 fn tunnel<P: Ports>(
-    mut account: Account<P>,
+    mut account: Box<Account<P>>,
     seal: Seal,
     client: Extensions,
     origin: Extensions,

@@ -124,7 +124,11 @@ async fn ask<P: Ports>(account: &mut Account<P>, exchange: Exchange) -> Option<V
     Some(exchange.decide(Answers { cells: Cells(&cells), source }))
 }
 
-async fn conclude<P: Ports>(account: Account<P>, verdict: Verdict, client: Client<P>) -> Response<Body<P>> {
+async fn conclude<P: Ports>(
+    account: Box<Account<P>>,
+    verdict: Verdict,
+    client: Client<P>,
+) -> Response<Body<P>> {
     match verdict {
         Verdict::Reply(answer) => reply(account, answer, &client.method, client.version),
         Verdict::Serve(serve) => {
@@ -138,7 +142,7 @@ async fn conclude<P: Ports>(account: Account<P>, verdict: Verdict, client: Clien
             reply(account, report.render(&status), &client.method, client.version)
         }
         Verdict::Command(task) => command(account, task, client).await,
-        Verdict::Forward(outgoing) => forward(account, Box::new(outgoing), client).await,
+        Verdict::Forward(outgoing) => forward(account, outgoing, client).await,
     }
 }
 
@@ -159,7 +163,7 @@ fn refresh_behind<P: Ports>(ports: &P, refresh: Refresh, method: Method) {
 
 /// Sends a complete answer.
 pub(crate) fn reply<P: Ports>(
-    mut account: Account<P>,
+    mut account: Box<Account<P>>,
     reply: Reply,
     method: &Method,
     version: Version,

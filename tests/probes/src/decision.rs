@@ -115,7 +115,7 @@ fn commanded(choices: &mut Choices<'_>, task: Task) -> Reply {
     }
 }
 
-fn forwarded(choices: &mut Choices<'_>, mut forward: Forward) -> (String, Closing) {
+fn forwarded(choices: &mut Choices<'_>, mut forward: Box<Forward>) -> (String, Closing) {
     forwards(&forward);
     match choices.byte() % 8 {
         0 => return ("left".into(), forward.abandon()),

@@ -66,7 +66,7 @@ pub(crate) fn forward(gateway: &Arc<Gateway>, mut flow: Box<Flow>) -> Verdict {
     let capture_request = outgoing.capture_request;
     // Hooks of later steps go on reading and raising what is wanted.
     flow.outgoing = outgoing;
-    Verdict::Forward(Forward {
+    Verdict::Forward(Box::new(Forward {
         gateway: Arc::clone(gateway),
         headers,
         attempts,
@@ -80,7 +80,7 @@ pub(crate) fn forward(gateway: &Arc<Gateway>, mut flow: Box<Flow>) -> Verdict {
         capture_request,
         signing,
         flow,
-    })
+    }))
 }
 
 /// The client's fields without those of its connection and those that only the gateway may write, with the

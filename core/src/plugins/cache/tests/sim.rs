@@ -198,7 +198,7 @@ impl Sim {
                     refresh.granted(Cells(&cells))
                 });
                 if let Some(refresh) = granted {
-                    let behind = self.forward(*refresh, origin);
+                    let behind = self.forward(refresh, origin);
                     (seen.asked, seen.behind) = (behind.asked, true);
                     seen.events.extend(behind.events);
                 }
@@ -221,7 +221,7 @@ impl Sim {
         }
     }
 
-    fn forward(&mut self, forward: Forward, origin: Origin) -> Seen {
+    fn forward(&mut self, forward: Box<Forward>, origin: Origin) -> Seen {
         let asked = Some(forward.headers.clone());
         let (end, status, fields, body) = match origin {
             Origin::Silent => panic!("the origin was asked: {:?}", forward.headers),
