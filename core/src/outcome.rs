@@ -104,6 +104,8 @@ pub struct AccessRecord {
     pub request_id: String,
     /// Trace id, lower-case hex.
     pub trace_id: String,
+    /// Whether the trace is recorded, so that its id leads somewhere.
+    pub sampled: bool,
     /// Method.
     pub method: Method,
     /// The matched pattern.
@@ -118,6 +120,8 @@ pub struct AccessRecord {
     pub client: String,
     /// Fixed word where the gateway refused.
     pub refused: Option<&'static str>,
+    /// The limit that refused it.
+    pub limit: Option<String>,
     /// What the cache said.
     pub cache: Option<CacheStatus>,
     /// What the driver saw.
@@ -166,6 +170,11 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
     });
     tell_all(&mut flow);
     let tracer = flow.tracer.take();
+    let sampled = tracer.is_some();
+    let limit = flow.events.iter().find_map(|event| match event {
+        Event::LimitExceeded { limit } => Some(limit.clone()),
+        _ => None,
+    });
     let spans = tracer.map_or_else(Vec::new, |tracer| tracer.spans(&flow, status, refused, &outcome));
     let mut ops = mem::take(&mut flow.writes);
     let fleet = flow.request.facts.fleet.zip(flow.fleet);
@@ -177,6 +186,8 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
             start_ms: request.facts.now_ms,
             request_id: request.id,
             trace_id: crate::plugins::hex(&request.trace.trace_id),
+            sampled,
+            limit,
             path: request.head.uri.path().into(),
             method: request.head.method,
             route: Some(request.route),

@@ -5,10 +5,25 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    config::Document,
+    config::{Document, LogLevel, Ratio},
     keys::iso8601,
     outcome::{AccessRecord, CacheStatus, End},
 };
+
+/// Whether a request's line is to be written: the level wants it, and it is in the sample or something went wrong.
+pub fn is_written(record: &AccessRecord, document: &Document) -> bool {
+    let log = &document.log;
+    if log.level < LogLevel::Info {
+        return false;
+    }
+    let well = record.outcome.end == End::Complete && record.status.as_u16() < 400;
+    if log.sample == Ratio::ALL || !well {
+        return true;
+    }
+    // The random half of the trace id, so that all that belongs to one trace is kept together.
+    let bits = record.trace_id.get(16..).and_then(|half| u64::from_str_radix(half, 16).ok());
+    bits.is_none_or(|bits| log.sample.admits(bits))
+}
 
 /// One JSON object, without a line end. `document` names the origin.
 pub fn json_line(record: &AccessRecord, document: &Document) -> String {
@@ -26,12 +41,14 @@ pub fn json_line(record: &AccessRecord, document: &Document) -> String {
         route: record.route.as_ref().map(|route| route.pattern.as_str()),
         status: record.status.as_u16(),
         refused: record.refused,
+        limit: record.limit.as_deref(),
         cache: record.cache.map(CacheStatus::as_str),
         origin: origin(record, document),
         end: end(outcome.end),
         duration_us: outcome.total_us,
         store_us: outcome.store_us,
         origin_us: outcome.origin_us,
+        overhead_us: outcome.total_us.saturating_sub(outcome.origin_us),
         request_bytes: outcome.request_bytes,
         response_bytes: outcome.response_bytes,
     };
@@ -54,12 +71,14 @@ struct Line<'r> {
     route: Option<&'r str>,
     status: u16,
     refused: Option<&'static str>,
+    limit: Option<&'r str>,
     cache: Option<&'static str>,
     origin: Option<&'r str>,
     end: &'static str,
     duration_us: u64,
     store_us: u64,
     origin_us: u64,
+    overhead_us: u64,
     request_bytes: u64,
     response_bytes: u64,
 }
@@ -81,6 +100,7 @@ pub fn pretty_line(record: &AccessRecord, document: &Document) -> String {
         ("origin", origin(record, document)),
         ("cache", record.cache.map(CacheStatus::as_str)),
         ("refused", record.refused),
+        ("limit", record.limit.as_deref()),
         ("identity", record.identity.as_deref()),
         ("end", (outcome.end != End::Complete).then(|| end(outcome.end))),
         ("id", Some(record.request_id.as_str())),

@@ -3,7 +3,11 @@
 use alloc::{format, string::String};
 use core::fmt::{Display, Write as _};
 
-use super::{export::SpanCounts, histogram::Histogram, metrics::Metrics};
+use super::{
+    export::SpanCounts,
+    histogram::{Exemplar, Exemplars, Histogram},
+    metrics::Metrics,
+};
 
 /// What only the shell knows at the moment of a scrape.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +33,7 @@ impl Metrics {
         self.requests(&mut page);
         let overhead = "Time not spent waiting for the origin.";
         page.family("gateway_overhead_seconds", "histogram", overhead);
-        page.histogram("gateway_overhead_seconds", "", &self.overhead);
+        page.histogram("gateway_overhead_seconds", "", &self.overhead, &Exemplars::default());
         let connections = "Open client connections.";
         page.family("gateway_active_connections", "gauge", connections);
         if let Some(open) = gauges.active_connections {
@@ -97,8 +101,19 @@ impl Metrics {
                 "gateway_request_duration_seconds",
                 &format!("{method},{route}"),
                 &series.duration,
+                &series.exemplars,
             );
         });
+        let help = "The same by the names of OpenTelemetry's conventions.";
+        page.family(OF_CONVENTIONS, "histogram", help);
+        for (pattern, route) in self.routes() {
+            let pattern = label("http_route", pattern);
+            for (method, series) in route.series_by_method() {
+                let method = if method == "OTHER" { "_OTHER" } else { method };
+                let labels = format!("{},{pattern}", label("http_request_method", method));
+                page.histogram(OF_CONVENTIONS, &labels, &series.duration, &series.exemplars);
+            }
+        }
     }
 
     fn each_series(&self, mut with: impl FnMut(&str, &str, &super::metrics::Series)) {
@@ -148,18 +163,39 @@ impl Page {
         }
     }
 
-    fn histogram<const N: usize>(&mut self, name: &str, labels: &str, histogram: &Histogram<N>) {
+    fn histogram<const N: usize>(
+        &mut self,
+        name: &str,
+        labels: &str,
+        histogram: &Histogram<N>,
+        exemplars: &Exemplars,
+    ) {
         let comma = if labels.is_empty() { "" } else { "," };
-        for (bound_us, count) in histogram.buckets() {
+        for (place, (bound_us, count)) in histogram.buckets().enumerate() {
             let bound = seconds(bound_us);
-            let _ = writeln!(self.text, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {count}");
+            let _ = write!(self.text, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {count}");
+            self.exemplar(exemplars.at(place));
         }
-        let _ = writeln!(self.text, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {}", histogram.count);
+        let _ = write!(self.text, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {}", histogram.count);
+        self.exemplar(exemplars.at(N));
         let braces = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
         let _ = writeln!(self.text, "{name}_sum{braces} {}", seconds(histogram.sum_us));
         let _ = writeln!(self.text, "{name}_count{braces} {}", histogram.count);
     }
 }
+
+impl Page {
+    /// Ends a bucket's line, where the format allows with a trace that fell into it.
+    fn exemplar(&mut self, exemplar: Option<&Exemplar>) {
+        if let Some(Exemplar { trace_id, us, at_ms }) = exemplar.filter(|_| self.open_metrics) {
+            let (value, at) = (seconds(*us), seconds(at_ms.saturating_mul(1000)));
+            let _ = write!(self.text, " # {{trace_id=\"{trace_id}\"}} {value} {at}");
+        }
+        self.text.push('\n');
+    }
+}
+
+const OF_CONVENTIONS: &str = "http_server_request_duration_seconds";
 
 /// Microseconds as decimal seconds, exactly; with a point, as OpenMetrics wants of a bound.
 fn seconds(us: u64) -> String {

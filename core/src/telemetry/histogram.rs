@@ -1,5 +1,7 @@
 //! A histogram with fixed bounds, in microseconds.
 
+use alloc::{collections::BTreeMap, string::String};
+
 /// Counts per bound, the sum and the number of all observations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Histogram<const N: usize> {
@@ -21,6 +23,11 @@ impl<const N: usize> Histogram<N> {
         }
         self.count += 1;
         self.sum_us = self.sum_us.saturating_add(us);
+    }
+
+    /// The bucket that an observation falls into; the last is past every bound.
+    pub(crate) fn place(&self, us: u64) -> usize {
+        self.bounds_us.iter().position(|bound| us <= *bound).unwrap_or(N)
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
@@ -54,5 +61,36 @@ impl<const N: usize> Histogram<N> {
             Some(*sum)
         });
         self.bounds_us.iter().copied().zip(running)
+    }
+}
+
+/// An observation that can be looked at: the trace it was made in.
+#[derive(Clone, Debug)]
+pub(crate) struct Exemplar {
+    pub(crate) trace_id: String,
+    pub(crate) us: u64,
+    pub(crate) at_ms: u64,
+}
+
+/// The last one of each bucket. Holds nothing until there is one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Exemplars(BTreeMap<usize, Exemplar>);
+
+impl Exemplars {
+    /// Keeps it unless a later one is there. Bounded by the places of a histogram.
+    pub(crate) fn keep(&mut self, place: usize, exemplar: Exemplar) {
+        if self.0.get(&place).is_none_or(|held| held.at_ms <= exemplar.at_ms) {
+            self.0.insert(place, exemplar);
+        }
+    }
+
+    pub(crate) fn at(&self, place: usize) -> Option<&Exemplar> {
+        self.0.get(&place)
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (place, exemplar) in &other.0 {
+            self.keep(*place, exemplar.clone());
+        }
     }
 }

@@ -4,7 +4,7 @@
 use alloc::{borrow::Cow, boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use http::StatusCode;
 
-use super::histogram::Histogram;
+use super::histogram::{Exemplar, Exemplars, Histogram};
 use crate::{
     config::Document,
     event::Event,
@@ -49,6 +49,7 @@ pub(super) struct Series {
     /// Of statuses past the cap.
     pub(super) other_statuses: u64,
     pub(super) duration: Histogram<{ DURATION_US.len() }>,
+    pub(super) exemplars: Exemplars,
 }
 
 #[derive(Clone, Debug)]
@@ -81,7 +82,12 @@ impl Default for Metrics {
 
 impl Default for Series {
     fn default() -> Self {
-        Self { statuses: Vec::new(), other_statuses: 0, duration: Histogram::new(&DURATION_US) }
+        Self {
+            statuses: Vec::new(),
+            other_statuses: 0,
+            duration: Histogram::new(&DURATION_US),
+            exemplars: Exemplars::default(),
+        }
     }
 }
 
@@ -99,6 +105,11 @@ impl Metrics {
         let series = self.route(pattern).series(record.method.as_str());
         series.count(record.status.as_u16(), 1);
         series.duration.observe(outcome.total_us);
+        if record.sampled {
+            let exemplar =
+                Exemplar { trace_id: record.trace_id.clone(), us: outcome.total_us, at_ms: outcome.now_ms };
+            series.exemplars.keep(series.duration.place(outcome.total_us), exemplar);
+        }
         // Of what was broken off or became a tunnel, nobody can say how long the origin was waited for.
         if outcome.end == End::Complete && record.status != StatusCode::SWITCHING_PROTOCOLS {
             self.overhead.observe(outcome.total_us.saturating_sub(outcome.origin_us));
@@ -298,6 +309,7 @@ impl Series {
         }
         self.other_statuses += other.other_statuses;
         self.duration.merge(&other.duration);
+        self.exemplars.merge(&other.exemplars);
     }
 }
 

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 
 use super::*;
 use crate::{
-    config::Document,
+    config::{Document, LogLevel, Ratio},
     event::Event,
     origins::OriginId,
     outcome::{AccessRecord, End, Epilogue, Outcome},
@@ -250,6 +250,79 @@ fn origins_that_fail_are_counted_and_broken_waits_are_not_ours() {
         for name in ["a", "b"] {
             let line = format!("gateway_proxy_errors_total{{target=\"{name}\"}} 1");
             assert_eq!(has(&line), target == Some(name), "{status} {end:?} {name}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn buckets_name_the_last_trace_that_fell_into_them() {
+    let (mut metrics, document) = (Metrics::default(), Document::default());
+    let mut traced = epilogue("/x", Method::GET, 200, vec![]);
+    traced.record.sampled = true;
+    for (trace_id, at_ms, us) in [("aa", 2_000, 3_000), ("bb", 1_000, 4_000), ("cc", 3_000, 400_000_000)] {
+        traced.record.trace_id = trace_id.into();
+        (traced.record.outcome.now_ms, traced.record.outcome.total_us) = (at_ms, us);
+        metrics.record(&traced, &document);
+    }
+    traced.record.sampled = false;
+    metrics.record(&traced, &document);
+    let mut sum = Metrics::default();
+    sum.merge(&metrics);
+    let text = sum.render(&gauges(), true);
+    for line in [
+        r#"gateway_request_duration_seconds_bucket{method="GET",route="/x",le="0.005"} 2 # {trace_id="aa"} 0.003 2.0"#,
+        r#"gateway_request_duration_seconds_bucket{method="GET",route="/x",le="+Inf"} 4 # {trace_id="cc"} 400.0 3.0"#,
+        r#"http_server_request_duration_seconds_bucket{http_request_method="GET",http_route="/x",le="0.001"} 0"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "missing `{line}` in\n{text}");
+    }
+    assert!(!sum.render(&gauges(), false).contains(" # {"), "the plain format knows no exemplars");
+}
+
+#[test]
+fn a_sample_of_lines_keeps_what_went_wrong() {
+    let mut document = Document::default();
+    document.log.sample = Ratio::parse("0.5").unwrap();
+    let check = |document: &Document, trace_id: &str, status: u16, end: End, expected: bool| {
+        let mut record = epilogue("/x", Method::GET, status, vec![]).record;
+        record.trace_id = trace_id.into();
+        record.outcome.end = end;
+        assert_eq!(access::is_written(&record, document), expected, "{trace_id} {status} {end:?}");
+    };
+    let (low, high) = ("ffffffffffffffff0fffffffffffffff", "0000000000000000ffffffffffffffff");
+    check(&document, low, 200, End::Complete, true);
+    check(&document, high, 200, End::Complete, false);
+    check(&document, high, 404, End::Complete, true);
+    check(&document, high, 200, End::OriginBroke, true);
+    document.log.sample = Ratio::ALL;
+    check(&document, high, 200, End::Complete, true);
+    document.log.level = LogLevel::Warn;
+    check(&document, low, 500, End::Complete, false);
+}
+
+/// Every metric that Prometheus, its rules and Grafana are told of is there.
+#[test]
+fn what_is_watched_is_shown() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/observability");
+    let page = sample().render(&gauges(), false);
+    let mut found = 0;
+    for file in ["alerts.yml", "dashboard.json"] {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        for word in text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_' && char != ':') {
+            if word.starts_with("gateway_") {
+                let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end));
+                let name = format!("# TYPE {} ", family.unwrap_or(word));
+                assert!(page.contains(&name), "{file} names `{word}`, which is not shown");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 20, "{found} names");
+    let rules = Command::new("promtool").args(["check", "rules"]).arg(folder.join("alerts.yml")).output();
+    match rules {
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
+        Err(_) => {
+            assert!(std::env::var_os("CI").is_none(), "promtool is missing; `cargo xtask test` installs it");
         }
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use acip_core::{
-    config::{Document, Log, LogFormat, LogLevel},
+    config::{Document, Log, LogFormat},
     outcome::AccessRecord,
     telemetry::access,
 };
@@ -33,14 +33,11 @@ enum Entry {
 }
 
 impl AccessLog {
-    /// Starts the writer; none where the level leaves access records out.
+    /// Starts the writer, which waits where the level leaves access records out: it may change.
     ///
     /// # Errors
     /// No thread could be had.
-    pub fn start(log: &Log) -> io::Result<Option<Self>> {
-        if log.level < LogLevel::Info {
-            return Ok(None);
-        }
+    pub fn start(log: &Log) -> io::Result<Self> {
         let pretty = match log.format {
             Some(format) => format == LogFormat::Pretty,
             None => io::stdout().is_terminal(),
@@ -49,7 +46,7 @@ impl AccessLog {
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&dropped);
         thread::Builder::new().name("access-log".into()).spawn(move || write(&queue, &counter))?;
-        Ok(Some(Self { entries, dropped, pretty }))
+        Ok(Self { entries, dropped, pretty })
     }
 
     /// Queues a request's line.

@@ -107,7 +107,6 @@ fn needs_restart(started: &Document, new: &Document) -> Vec<&'static str> {
         ("REDIS_DB", store.db == new.store.db),
         ("REDIS_TIMEOUT", store.timeout_ms == new.store.timeout_ms),
         ("CACHE_MAX_SIZE", started.cache.max_entries == new.cache.max_entries),
-        ("LOG_LEVEL", log.level == new.log.level),
         ("LOG_FORMAT", log.format == new.log.format),
     ]
     .into_iter()

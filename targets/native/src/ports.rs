@@ -13,7 +13,7 @@ use acip_core::{
     origins::Board,
     report::MetricsFormat,
     store::{Batch, Cell},
-    telemetry::{Gauges, metrics::Metrics, span::Span},
+    telemetry::{Gauges, access, metrics::Metrics, span::Span},
     trace::Recording,
     verdict::Attempt,
 };
@@ -184,8 +184,8 @@ impl Ports for NativePorts {
         if self.live.counts {
             lock(&self.thread.metrics).record(epilogue, document);
         }
-        if let Some(access) = &self.thread.process.access {
-            access.write(&epilogue.record, document);
+        if access::is_written(&epilogue.record, document) {
+            self.thread.process.access.write(&epilogue.record, document);
         }
     }
 

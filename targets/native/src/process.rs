@@ -51,8 +51,8 @@ pub struct Process {
     pub metrics: Mutex<Vec<Arc<Mutex<Metrics>>>>,
     /// What has been said of origins.
     pub complaints: Arc<Complaints>,
-    /// Where access records go, if anywhere.
-    pub access: Option<AccessLog>,
+    /// Where access records go.
+    pub access: AccessLog,
     /// Spans that wait to be exported.
     pub outbox: Mutex<Outbox>,
     /// Told when a whole batch waits.

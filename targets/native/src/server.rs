@@ -172,9 +172,7 @@ impl Server {
                 Err(_) => tracing::error!("a thread panicked"),
             }
         }
-        if let Some(access) = &self.process.access {
-            access.flush(FLUSH);
-        }
+        self.process.access.flush(FLUSH);
         if let Some(recorder) = &self.process.recorder {
             recorder.flush(FLUSH_RECORDINGS);
         }

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     connection::{self, Counted},
-    export,
+    export, logs,
     process::{Phase, Process, Thread, lock},
     rt,
     store::{AddressError, StoreClient},
@@ -164,6 +164,7 @@ async fn sweep(thread: Rc<Thread>) {
         }
         drop(watches);
         let live = thread.process.live.load();
+        logs::follow(live.gateway.document().log.level);
         let origins = &live.gateway.document().origins;
         thread.pool.sweep(|authority| {
             let collector = live.exporter.iter().any(|to| to.authorities().any(|place| place == authority));

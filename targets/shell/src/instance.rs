@@ -273,7 +273,7 @@ impl Instance {
         if self.counts {
             self.metrics.borrow_mut().record(epilogue, document);
         }
-        (document.log.level >= LogLevel::Info).then(|| access::json_line(&epilogue.record, document))
+        access::is_written(&epilogue.record, document).then(|| access::json_line(&epilogue.record, document))
     }
 
     /// Takes a request's spans. What is to be sent now, all that waits up to a batch: an instance may never be called again.

@@ -5,6 +5,7 @@ mod lambda;
 mod quick;
 mod spin;
 mod stage;
+mod telemetry;
 
 /// The benches.
 #[derive(clap::Subcommand)]
@@ -45,6 +46,15 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
+    /// What metrics, the access log and traces cost: one gateway thread with and without them
+    Telemetry {
+        /// Seconds per measurement
+        #[arg(long, default_value_t = 4)]
+        seconds: u64,
+        /// Measurements per contestant; the median counts
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
 }
 
 /// Runs a bench; an error is a mark that was missed, or a contestant that did not start.
@@ -54,5 +64,6 @@ pub(crate) fn run(bench: &Bench) -> Result<(), String> {
         Bench::Bridge { seconds, rounds } => bridge::measure(*seconds, *rounds),
         Bench::Lambda { requests, rounds } => lambda::measure(*requests, *rounds),
         Bench::Spin { requests, rounds } => spin::measure(*requests, *rounds),
+        Bench::Telemetry { seconds, rounds } => telemetry::measure(*seconds, *rounds),
     }
 }

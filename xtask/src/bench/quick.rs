@@ -80,6 +80,18 @@ fn start_redis(binary: &Path, folder: &Path, port: u16) -> Result<Running, Strin
     if status.status.success() { Ok(running) } else { Err("redis-cli could not write the bench key".into()) }
 }
 
+/// The origin alone: a static answer to everything.
+pub(super) fn start_origin(folder: &Path, port: u16) -> Result<Running, String> {
+    let body = format!("{{\"data\":\"{}\"}}", "x".repeat(1000));
+    let (place, port) = (folder.display().to_string(), port.to_string());
+    let path = folder.join("origin.conf");
+    let values = [("DIR", place.as_str()), ("BODY", body.as_str()), ("ORIGIN", port.as_str())];
+    stage::fill(&path, include_str!("origin.conf"), &values)?;
+    let mut command = Command::new("nginx");
+    command.arg("-p").arg(folder).arg("-c").arg(&path);
+    Running::start("nginx", &mut command, &folder.join("origin.conf.log"))
+}
+
 fn start_nginx(folder: &Path, origin: u16, plain: u16, lua: u16, redis: u16) -> Result<[Running; 2], String> {
     let body = format!("{{\"data\":\"{}\"}}", "x".repeat(1000));
     let place = folder.display().to_string();
