@@ -6,6 +6,9 @@ use acip_tests::{ADMIN, Cli, Feature, Gateway, KEY, OTHER_KEY, Origin, supported
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// How the line of a recording begins in a platform's log.
+const MARK: &str = "{\"recording\":";
+
 const SECRETS: [&str; 4] = [KEY, OTHER_KEY, ADMIN, "sign-secret-0123456789"];
 
 #[tokio::test]
@@ -80,12 +83,63 @@ async fn what_a_server_decided_is_decided_again_and_explained() {
     }
 }
 
+/// Where there are no files, recordings are lines of the platform's log among others.
+#[tokio::test]
+async fn what_a_platform_logged_is_decided_again() {
+    if Target::current() == Target::Native {
+        return;
+    }
+    let stand = Stand::start(&[
+        ("TRACE_RECORD", "log"),
+        ("SIGNING_SECRET", SECRETS[3]),
+        ("RATE_LIMIT_MAX_REQUESTS", "2"),
+        ("RATE_LIMIT_ALGORITHM", "fixed-window"),
+        ("RATE_LIMIT_WINDOW_MS", "3600000"),
+        // Those of several instances would share one log here, which lines as long as these could mix in.
+        ("ACIP_LAMBDA_PROCESSES", "1"),
+    ]);
+    assert_eq!(stand.get("/api/v1/models").send().await.status, 401);
+    for status in [200, 200, 429] {
+        let path = "/_test/echo?token=secret-in-a-query";
+        assert_eq!(stand.get(path).key(KEY).send().await.status, status);
+    }
+    let lines =
+        || stand.gateway.log().lines().filter(|line| line.contains(MARK)).map(str::to_owned).collect();
+    let holds = |lines: &[String], what: &str| lines.iter().any(|line| line.contains(what));
+    let mut recorded: Vec<String> = Vec::new();
+    wait_until("the recordings in the log", || {
+        recorded = lines();
+        let of_echo = recorded.iter().filter(|line| line.contains("/_test/echo")).count();
+        of_echo == 3 && holds(&recorded, "\"target\":\"/api/v1/models\"")
+    });
+    for secret in SECRETS.iter().chain(&["secret-in-a-query"]) {
+        assert!(!holds(&recorded, secret), "`{secret}` was recorded");
+    }
+    let log = stand.gateway.log();
+    let replayed = Cli::new(&["replay", "--log", "platform.log"]).file("platform.log", &log).run();
+    assert_eq!(replayed.code, Some(0), "{replayed:?}");
+    let requests = recorded.iter().filter(|line| line.contains("{\"under\"")).count();
+    assert!(replayed.stdout.starts_with(&format!("requests {requests}\ndigest ")), "{}", replayed.stdout);
+    let last = recorded.iter().rfind(|line| line.contains("/_test/echo"));
+    let limited = log.lines().position(|line| Some(line) == last.map(String::as_str)).expect("a line") + 1;
+    let arguments = ["explain", "--log", "platform.log", "--json", "--line", &limited.to_string()];
+    let explained = Cli::new(&arguments).file("platform.log", &log).run();
+    let why: Value = serde_json::from_str(&explained.stdout).expect("JSON");
+    assert_eq!(why["verdict"]["refused"], "rate_limit", "{why}");
+}
+
 #[test]
 fn what_cannot_be_replayed_is_said() {
     let document = r#"{"version":"v","document":{}}"#;
-    let cases: [(&[&str], &str, i32, &str); 4] = [
+    let cases: [(&[&str], &str, i32, &str); 5] = [
         (&["replay", "trace.jsonl"], "no recording", 1, "line 1: the line is no recording"),
         (&["replay", "other.jsonl"], document, 1, "cannot read `other.jsonl`"),
+        (
+            &["replay", "--log", "trace.jsonl"],
+            "x\ny {\"recording\":{\"und",
+            1,
+            "line 2: the line is no recording",
+        ),
         (&["explain", "trace.jsonl"], document, 2, "holds no request"),
         (&["explain", "trace.jsonl", "--line", "9"], document, 2, "line 9 holds no request"),
     ];

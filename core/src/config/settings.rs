@@ -302,10 +302,10 @@ settings! {
         trace_record = None, "TRACE_RECORD", Text(File);
             "Path of a file to which every request is recorded with all that was decided about it, for \
              `acip-gateway replay` and `explain`. Credentials are replaced by pseudonyms; paths, fields and small bodies \
-             are not. Native only.";
+             are not. Where there are no files, any value, such as `log`, has them in the platform's log.";
             "Recording costs time and space, and a recording tells what clients asked for.";
         trace_max_bytes = 104_857_600, "TRACE_MAX_BYTES", Number { min: 4096, max: 1 << 40 };
-            "Recording ends when the file is this large.";
+            "Recording ends when the file is this large, or what an instance has logged of it.";
             "Some fifty thousand requests.";
     }
     [cors] Cors {

@@ -1,7 +1,7 @@
 //! Decides recordings again.
 
 use alloc::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     string::{String, ToString},
     sync::Arc,
 };
@@ -64,6 +64,8 @@ pub enum ReplayError {
 #[derive(Default)]
 pub struct Replayer {
     gateways: BTreeMap<String, Arc<Gateway>>,
+    /// Their names, the oldest first.
+    order: VecDeque<String>,
     digest: Sha256,
     requests: u64,
 }
@@ -101,10 +103,14 @@ impl Replayer {
 
     fn document(&mut self, version: String, text: &str) -> Result<(), ReplayError> {
         let gateway = compile(text).map_err(ReplayError::Document)?;
-        if self.gateways.len() >= MOST_DOCUMENTS {
-            self.gateways.pop_first();
+        if self.gateways.insert(version.clone(), Arc::new(gateway)).is_none() {
+            self.order.push_back(version);
         }
-        self.gateways.insert(version, Arc::new(gateway));
+        if self.order.len() > MOST_DOCUMENTS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.gateways.remove(&oldest);
+        }
         Ok(())
     }
 
@@ -139,5 +145,6 @@ pub(super) fn compile(text: &str) -> Result<Gateway, String> {
     Gateway::compile(document).map_err(|error| error.to_string())
 }
 
-/// As many documents as a file may switch between; the configuration of a process changes rarely.
+/// As many documents as a file may switch between: the configuration of a process changes rarely, but in the log of a
+/// platform each instance has a document of its own.
 const MOST_DOCUMENTS: usize = 64;

@@ -1,13 +1,14 @@
 //! The driver's ports on the platform.
 
-use std::{cell::RefCell, pin::Pin, rc::Rc, time::Duration};
+use std::{cell::RefCell, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
 use acip_core::{
-    Epilogue, Report, Status,
+    Epilogue, Gateway, Report, Status,
     facts::Entropy,
     origins::Board,
     store::{Batch, Cell},
     telemetry::span::Span,
+    trace::Recording,
     verdict::Attempt,
 };
 use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload, export};
@@ -135,6 +136,16 @@ impl Ports for WorkerPorts {
 
     fn export(&self, spans: Vec<Span>) {
         export::behind(self, |ports| &ports.0.isolate.instance, say, spans);
+    }
+
+    fn records(&self) -> bool {
+        self.0.isolate.instance.records()
+    }
+
+    fn recorded(&self, gateway: Arc<Gateway>, recording: Recording) {
+        for line in self.0.isolate.instance.recorded(&gateway, recording, now_ms(), || self.entropy()) {
+            say(&line);
+        }
     }
 
     async fn status(&self, report: &Report) -> Status {

@@ -1,13 +1,14 @@
 //! The driver's ports in a Lambda process: the native build's connections, the instance's counters and memory.
 
-use std::{pin::Pin, rc::Rc, time::Duration};
+use std::{pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
 use acip_core::{
-    Epilogue, Report, Status,
+    Epilogue, Gateway, Report, Status,
     facts::Entropy,
     origins::Board,
     store::{Batch, Cell},
     telemetry::span::Span,
+    trace::Recording,
     verdict::Attempt,
 };
 use acip_gateway::{ports::now_ms, store::StoreClient, upstream::OriginBody};
@@ -120,6 +121,16 @@ impl Ports for LambdaPorts {
 
     fn export(&self, spans: Vec<Span>) {
         export::behind(self, |ports| &ports.0.instance, say, spans);
+    }
+
+    fn records(&self) -> bool {
+        self.0.instance.records()
+    }
+
+    fn recorded(&self, gateway: Arc<Gateway>, recording: Recording) {
+        for line in self.0.instance.recorded(&gateway, recording, now_ms(), || self.entropy()) {
+            say(&line);
+        }
     }
 
     async fn status(&self, report: &Report) -> Status {

@@ -12,6 +12,7 @@ use std::{
 use acip_core::{
     Epilogue, ErrorCode, Gateway, Refusal, RequestHead, Status,
     config::{Document, Format, LogLevel, Platform, Source},
+    facts::Entropy,
     origins::Board,
     plugins::metrics::Metrics as MetricsPlugin,
     report::{MetricsFormat, StoreStatus},
@@ -23,11 +24,14 @@ use acip_core::{
         notice,
         span::Span,
     },
+    trace::Recording,
 };
 use http::{Request, Response};
 
 use crate::{
-    Body, Ports, StoreDown, Visitor, plugins, refuse, serve,
+    Body, Ports, StoreDown, Visitor, plugins,
+    records::Records,
+    refuse, serve,
     store::{Endpoint, Reach, Server},
 };
 
@@ -44,6 +48,7 @@ pub struct Instance {
     metrics: RefCell<Metrics>,
     exporter: Option<Arc<Exporter>>,
     outbox: RefCell<Outbox>,
+    records: Records,
     turn: Cell<u64>,
     round_trips: Cell<u64>,
     /// Of what [`Reach`] sent, how much is among `round_trips`.
@@ -122,9 +127,12 @@ impl Instance {
             log.push(notice::json_line(moment.now_ms, LogLevel::Warn, message, Some(detail)));
         }
         let counts = gateway.plugins().any(|plugin| plugin.name() == MetricsPlugin::NAME);
+        let recorded = gateway.document().log.trace_record.as_ref().filter(|_| !bad);
+        let recorded_bytes = recorded.map_or(0, |_| gateway.document().log.trace_max_bytes);
         let instance = Self {
             exporter: Exporter::new(gateway.document()),
             outbox: RefCell::default(),
+            records: Records::new(recorded_bytes),
             target,
             bad,
             counts,
@@ -290,6 +298,29 @@ impl Instance {
         let change = self.outbox.borrow_mut().exported(spans, failure)?;
         let (level, message, detail) = change.told();
         Some(notice::json_line(now_ms, level, message, detail))
+    }
+
+    /// For [`Ports::records`]: with `TRACE_RECORD`, whatever it says, for there are no files here.
+    pub fn records(&self) -> bool {
+        self.records.on()
+    }
+
+    /// For [`Ports::recorded`]: lines for the platform's log. Random bytes are asked for once.
+    pub fn recorded(
+        &self,
+        gateway: &Arc<Gateway>,
+        recording: Recording,
+        now_ms: u64,
+        entropy: impl FnOnce() -> Entropy,
+    ) -> Vec<String> {
+        self.records.lines(gateway, recording, now_ms, || {
+            let Entropy { request, trace, .. } = entropy();
+            let mut key = [0; 32];
+            for (byte, random) in key.iter_mut().zip(request.into_iter().chain(trace)) {
+                *byte = random;
+            }
+            key
+        })
     }
 
     /// For [`Ports::status`]: what this instance knows of itself, and its metrics where the page shows them.

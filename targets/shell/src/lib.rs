@@ -14,6 +14,7 @@ mod forward;
 mod instance;
 pub mod plugins;
 mod ports;
+mod records;
 mod serve;
 pub mod store;
 mod upload;
@@ -21,6 +22,7 @@ mod upload;
 pub use body::{Body, BodyError};
 pub use instance::{Instance, Moment, Opened};
 pub use ports::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Visitor};
+pub use records::MARK as RECORDING_MARK;
 pub use serve::{refuse, serve};
 pub use upload::{Upload, UploadError};
 

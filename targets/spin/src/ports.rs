@@ -1,13 +1,14 @@
 //! The driver's ports on the platform.
 
-use std::{pin::Pin, rc::Rc, time::SystemTime};
+use std::{pin::Pin, rc::Rc, sync::Arc, time::SystemTime};
 
 use acip_core::{
-    Epilogue, Report, Status,
+    Epilogue, Gateway, Report, Status,
     facts::Entropy,
     origins::Board,
     store::{Batch, Cell},
     telemetry::span::Span,
+    trace::Recording,
     verdict::Attempt,
 };
 use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload, export};
@@ -115,6 +116,16 @@ impl Ports for SpinPorts {
 
     fn export(&self, spans: Vec<Span>) {
         export::behind(self, |ports| &ports.0.instance, say, spans);
+    }
+
+    fn records(&self) -> bool {
+        self.0.instance.records()
+    }
+
+    fn recorded(&self, gateway: Arc<Gateway>, recording: Recording) {
+        for line in self.0.instance.recorded(&gateway, recording, now_ms(), || self.entropy()) {
+            say(&line);
+        }
     }
 
     async fn status(&self, report: &Report) -> Status {

@@ -153,6 +153,7 @@ pub(crate) const PORTABLE: &[&str] = &[
     "origins",
     "own_pages",
     "permits",
+    "recording",
     "secrets",
     "store_down",
     "streams",

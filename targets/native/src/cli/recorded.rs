@@ -11,6 +11,8 @@ use acip_core::{
     keys::iso8601,
     trace::{ReplayError, Replayer},
 };
+use acip_shell::RECORDING_MARK;
+use serde::de::IgnoredAny;
 
 use super::{Failure, say};
 
@@ -19,6 +21,9 @@ use super::{Failure, say};
 pub(super) struct Replay {
     /// The recordings
     file: PathBuf,
+    /// The file is a platform's log: recordings are picked out of its lines
+    #[arg(long)]
+    log: bool,
 }
 
 /// Options of `explain`.
@@ -26,6 +31,9 @@ pub(super) struct Replay {
 pub(super) struct Explain {
     /// The recordings
     file: PathBuf,
+    /// The file is a platform's log: recordings are picked out of its lines
+    #[arg(long)]
+    log: bool,
     /// Which line, from 1; without it the last request
     #[arg(long, value_name = "N")]
     line: Option<u64>,
@@ -38,7 +46,7 @@ pub(super) struct Explain {
 pub(super) fn replay(options: &Replay) -> Result<(), Failure> {
     let mut replayer = Replayer::default();
     let mut differing = 0_u64;
-    each(&options.file, |number, text| {
+    each(&options.file, options.log, |number, text| {
         match replayer.line(text) {
             Ok(_) => {}
             Err(error @ ReplayError::Differs { .. }) => {
@@ -62,7 +70,7 @@ pub(super) fn replay(options: &Replay) -> Result<(), Failure> {
 pub(super) fn explain(options: &Explain) -> Result<(), Failure> {
     let mut replayer = Replayer::default();
     let mut found: Option<Explanation> = None;
-    each(&options.file, |number, text| {
+    each(&options.file, options.log, |number, text| {
         let wanted = options.line.is_none_or(|line| line == number);
         if wanted || text.starts_with("{\"version\"") {
             let why = replayer.explain(text);
@@ -83,17 +91,32 @@ pub(super) fn explain(options: &Explain) -> Result<(), Failure> {
 }
 
 /// Reads line by line until somebody has seen enough.
-fn each(file: &PathBuf, mut with: impl FnMut(u64, &str) -> Result<bool, Failure>) -> Result<(), Failure> {
+fn each(
+    file: &PathBuf,
+    log: bool,
+    mut with: impl FnMut(u64, &str) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
     let failed =
         |error: std::io::Error| Failure::Runtime(format!("cannot read `{}`: {error}", file.display()));
     let lines = BufReader::new(File::open(file).map_err(failed)?).lines();
     for (number, line) in (1..).zip(lines) {
         let line = line.map_err(failed)?;
-        if !line.is_empty() && !with(number, &line)? {
+        let text = if log { picked(&line) } else { Some(line.as_str()).filter(|line| !line.is_empty()) };
+        if let Some(text) = text
+            && !with(number, text)?
+        {
             break;
         }
     }
     Ok(())
+}
+
+/// What a platform's log holds in this line of a recording, whatever the platform wrote around it.
+fn picked(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(RECORDING_MARK)?;
+    let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+    // What is cut off is told as what it is.
+    values.next()?.map_or(Some(rest), |_| rest.get(..values.byte_offset()))
 }
 
 fn text(why: &Explanation) -> String {

@@ -47,8 +47,8 @@ fn the_gateways_variables_are_handed_on() {
     }
 }
 
-/// What the platform does in the gateway's place, what needs a process that lives or a file, and a second name of something.
-const NOT_HERE: [&str; 14] = [
+/// What the platform does in the gateway's place, what needs a process that lives, and a second name of something.
+const NOT_HERE: [&str; 12] = [
     "GATEWAY_HOST",
     "GATEWAY_PORT",
     "GATEWAY_THREADS",
@@ -61,6 +61,4 @@ const NOT_HERE: [&str; 14] = [
     "SHUTDOWN_GRACE_MS",
     "TLS_CERT",
     "TLS_KEY",
-    "TRACE_MAX_BYTES",
-    "TRACE_RECORD",
 ];
