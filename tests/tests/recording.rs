@@ -2,7 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use acip_tests::{ADMIN, Cli, Feature, Gateway, KEY, OTHER_KEY, Origin, supported, wait_until};
+use acip_tests::{
+    ADMIN, Cli, Feature, Gateway, KEY, OTHER_KEY, Origin, Stand, Target, supported, wait_until,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
