@@ -31,7 +31,30 @@ pub(crate) enum Act {
     Test {
         /// Only tests whose name contains this
         filter: Option<String>,
+        /// Lambda: what stands in for the platform
+        #[arg(long, value_enum, default_value_t)]
+        emulator: Emulator,
     },
+}
+
+/// What stands in for Lambda.
+#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Emulator {
+    /// Ours, which also freezes processes
+    #[default]
+    Own,
+    /// `cargo lambda watch`
+    Watch,
+}
+
+impl Emulator {
+    /// As `ACIP_LAMBDA_EMULATOR` spells it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Watch => "watch",
+        }
+    }
 }
 
 /// A build that runs on a platform.
@@ -68,12 +91,15 @@ impl Target {
                 command.env("GATEWAY_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
                 replace(command)
             }
-            Act::Test { filter } => {
+            Act::Test { filter, emulator } => {
+                if self != Self::Lambda && *emulator != Emulator::Own {
+                    return Err("`--emulator` is about Lambda: write `cargo xtask lambda test`".to_owned());
+                }
                 setup::packages(setup::TESTS)?;
                 setup::python()?;
                 setup::node()?;
                 crate::test::gateway()?;
-                self.test(filter.as_deref())
+                self.test(filter.as_deref(), *emulator)
             }
         }
     }
@@ -88,24 +114,31 @@ impl Target {
     }
 
     /// Runs the end-to-end tests against what was built, over each transport.
-    pub(crate) fn test(self, filter: Option<&str>) -> Result<(), Error> {
-        self.suites("tcp", filter, PORTABLE)?;
-        self.suites("rest", filter, PORTABLE)
+    fn test(self, filter: Option<&str>, emulator: Emulator) -> Result<(), Error> {
+        self.suites("tcp", filter, PORTABLE, emulator)?;
+        self.suites("rest", filter, PORTABLE, emulator)
     }
 
     /// As [`Target::test`] for a run of everything: over REST only what the store has a part in, since the rest was seen over TCP.
     pub(crate) fn test_once(self) -> Result<(), Error> {
-        self.suites("tcp", None, PORTABLE)?;
-        self.suites("rest", None, ABOUT_THE_STORE)
+        self.suites("tcp", None, PORTABLE, Emulator::Own)?;
+        self.suites("rest", None, ABOUT_THE_STORE, Emulator::Own)
     }
 
-    fn suites(self, transport: &str, filter: Option<&str>, suites: &[&str]) -> Result<(), Error> {
+    fn suites(
+        self,
+        transport: &str,
+        filter: Option<&str>,
+        suites: &[&str],
+        emulator: Emulator,
+    ) -> Result<(), Error> {
         if self == Self::Worker && transport == "tcp" {
             worker::startup()?;
         }
         eprintln!("xtask: {} over {transport}", self.name());
         let mut tests = nextest(&["--package", "acip-tests"])?;
         tests.env("ACIP_TARGET", self.name()).env("ACIP_TRANSPORT", transport);
+        tests.env("ACIP_LAMBDA_EMULATOR", emulator.name());
         match filter {
             Some(filter) => tests.arg(filter),
             None => {
