@@ -13,8 +13,7 @@ use acip_core::{
     Gateway,
     config::{Document, Format, Platform, Source},
     facts::{Hints, Peer},
-    origins::Board,
-    store::{Batch, Memory, MemoryLimits, Op},
+    store::{Batch, MemoryLimits, Op},
 };
 use acip_shell::{Visitor, serve};
 use http::{Method, Request, Version};
@@ -25,8 +24,9 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     chance::Chance,
     judge::{Answer, Judge},
-    plan::{Befalls, Clock, LASTS_MS, Plan, WINDOW_MS},
-    ports::{Asked, SimPorts, Whole},
+    life::Lives,
+    plan::{Befalls, LASTS_MS, Plan, Site, WINDOW_MS},
+    ports::{Asked, Busy, SimPorts, Whole},
     redis::Redis,
     world::World,
 };
@@ -65,10 +65,8 @@ pub(crate) struct Instance {
     documents: [Arc<Gateway>; 2],
     /// Which of them is in force.
     pub(crate) document: Cell<usize>,
-    pub(crate) clock: Clock,
-    pub(crate) board: RefCell<Board>,
-    pub(crate) memory: RefCell<Memory>,
-    pub(crate) turn: Cell<u64>,
+    pub(crate) site: Site,
+    pub(crate) lives: Lives,
     pub(crate) chance: Chance,
 }
 
@@ -100,13 +98,11 @@ pub(crate) fn tenant_of(key: &str) -> &'static str {
 impl Fleet {
     pub(crate) fn new(plan: Plan) -> Self {
         let chance = plan.chance.fork();
-        let instance = |clock: &Clock| Instance {
+        let instance = |site: &Site| Instance {
             documents: [true, false].map(|first| document(&plan, first)),
             document: Cell::new(0),
-            clock: *clock,
-            board: RefCell::new(Board::new(plan.origins)),
-            memory: RefCell::new(Memory::new(bounds())),
-            turn: Cell::new(0),
+            site: *site,
+            lives: Lives::new(site.target, plan.origins),
             chance: chance.fork(),
         };
         Self {
@@ -291,13 +287,16 @@ async fn request(fleet: &Rc<Fleet>, number: u64, chance: &Chance) {
         headers.insert("content-length", http::HeaderValue::from(length));
     }
     let asked = Rc::new(Asked::new(KEYS.iter().position(|(known, _)| *known == key), job));
-    let ports = SimPorts { fleet: Rc::clone(fleet), gateway, asked: Rc::clone(&asked) };
     let instance = &fleet.gateways[gateway];
+    let life = instance.lives.take(&instance.chance, fleet.world.now_us());
+    let ports =
+        SimPorts { fleet: Rc::clone(fleet), gateway, life: Rc::clone(&life), asked: Rc::clone(&asked) };
+    let _busy = Busy::new(&ports);
     let in_force = instance.document.get();
     let ip = std::net::IpAddr::from([192, 0, 2, u8::try_from(number % 5).unwrap_or_default() + 1]);
     let visitor = Visitor { peer: Peer { ip, tls: false }, hints: Hints { region: None, client: None } };
     let began_ms = fleet.world.now_ms();
-    let local_ms = began_ms + instance.clock.ahead_ms;
+    let local_ms = began_ms + instance.site.ahead_ms;
     let patience = chance.per_mille(40).then(|| fleet.world.sleep_us(chance.between(0, 60_000)));
     let served = serve(&ports, Arc::clone(&instance.documents[in_force]), visitor, request);
     let Some(response) = unless(served, patience).await else {
@@ -320,6 +319,7 @@ async fn request(fleet: &Rc<Fleet>, number: u64, chance: &Chance) {
     let answer = Answer {
         number,
         gateway,
+        life: life.number,
         document: in_force,
         key,
         method,

@@ -6,9 +6,9 @@ use http::Method;
 use serde_json::Value;
 
 use crate::{
-    client::{CONTROLS, DOCUMENT_KEY, Fleet, KEYS, bounds, tenant_of},
+    client::{CONTROLS, DOCUMENT_KEY, Fleet, KEYS, START_MS, bounds, tenant_of},
     plan::{MAX_SKEW_MS, WINDOW_MS},
-    ports::{Asked, By},
+    ports::{Asked, By, TIMEOUT_US},
     world::World,
 };
 
@@ -25,6 +25,8 @@ pub struct Wrong {
 pub(crate) struct Answer {
     pub(crate) number: u64,
     pub(crate) gateway: usize,
+    /// Which of its instances.
+    pub(crate) life: usize,
     pub(crate) document: usize,
     pub(crate) key: &'static str,
     pub(crate) method: Method,
@@ -40,14 +42,17 @@ pub(crate) struct Answer {
     pub(crate) body: Option<Vec<u8>>,
 }
 
+/// Where something was counted (none: in the store), of which key, kind of route and window.
+type Counted = (Option<(usize, usize)>, &'static str, bool, u64);
+
 /// Collects and compares.
 #[derive(Default)]
 pub(crate) struct Judge {
     pub(crate) wrong: Vec<Wrong>,
     pub(crate) counts: BTreeMap<String, u64>,
     pub(crate) transcript: String,
-    /// Admissions by the store (none) or a gateway's own memory, per key, kind of route and aligned window.
-    admitted: BTreeMap<(Option<usize>, &'static str, bool, u64), u64>,
+    /// What was admitted.
+    admitted: BTreeMap<Counted, u64>,
 }
 
 impl Judge {
@@ -127,9 +132,11 @@ impl Judge {
 
         // Limits: what was not refused was counted somewhere.
         if !matches!(status, 400 | 401 | 403 | 429 | 503) && asked.by.get() != By::Nobody {
-            let place = (!by_store).then_some(*gateway);
+            let place = (!by_store).then_some((*gateway, answer.life));
             let polls = method == Method::GET && asked.job.is_some();
-            let window = answer.local_ms / WINDOW_MS;
+            let counted = asked.counted_ms.get().filter(|_| by_store);
+            let moment = counted.map_or(answer.local_ms, |moment| moment - START_MS);
+            let window = moment / WINDOW_MS;
             *self.admitted.entry((place, *key, polls, window)).or_default() += 1;
         }
     }
@@ -138,7 +145,6 @@ impl Judge {
     pub(crate) fn limits(&mut self, fleet: &Fleet) {
         use acip_core::config::Algorithm;
         let limit = u64::from(fleet.plan.limit);
-        let skewed = fleet.plan.gateways.iter().any(|clock| clock.ahead_ms > 0);
         let losses = fleet.redis.borrow().losses.clone();
         let mut found = Vec::new();
         for ((place, key, polls, window), count) in &self.admitted {
@@ -146,17 +152,17 @@ impl Judge {
             // A bucket may be full and fill once more within a window.
             let once = if fleet.plan.algorithm == Algorithm::TokenBucket { 2 * limit } else { limit };
             let (begins, ends) = (window * WINDOW_MS, (window + 1) * WINDOW_MS);
-            let lost = losses.iter().filter(|at| **at + MAX_SKEW_MS >= begins && **at <= ends).count() as u64;
+            let near = |at: u64| at + MAX_SKEW_MS >= begins && at <= ends + TIMEOUT_US / 1000;
+            let lost = losses.iter().filter(|at| near(**at)).count() as u64;
             let most = match place {
                 // Of its own clock alone.
                 Some(_) => once,
-                // Requests of a clock that is behind are counted in the window of the one that is ahead.
-                None if skewed => once * 2 + lost * once,
+                // However clocks differ: a limit has one clock, the latest of all that it has seen.
                 None => once + lost * once,
             };
             if *count > most {
                 let place =
-                    place.map_or("the store".to_owned(), |place| format!("gateway {place} by itself"));
+                    place.map_or("the store".to_owned(), |place| format!("instance {place:?} by itself"));
                 let how = format!("{place} admitted {count} of {key} in window {window}, at most {most}");
                 found.push(how);
             }
@@ -166,13 +172,16 @@ impl Judge {
         }
         let bounds = bounds();
         for (place, instance) in fleet.gateways.iter().enumerate() {
-            let usage = instance.memory.borrow().usage();
-            let kept = usage.records <= bounds.records
-                && usage.limiters <= bounds.limiters
-                && usage.cache_entries <= bounds.cache_entries
-                && usage.strings <= bounds.strings;
-            if !kept {
-                self.wrong(&fleet.world, "memory is bounded", &format!("gateway {place} holds {usage:?}"));
+            for life in instance.lives.all() {
+                let usage = life.memory.borrow().usage();
+                let kept = usage.records <= bounds.records
+                    && usage.limiters <= bounds.limiters
+                    && usage.cache_entries <= bounds.cache_entries
+                    && usage.strings <= bounds.strings;
+                if !kept {
+                    let how = format!("gateway {place} holds {usage:?}");
+                    self.wrong(&fleet.world, "memory is bounded", &how);
+                }
             }
         }
         let usage = fleet.redis.borrow().usage();

@@ -8,7 +8,7 @@ use crate::chance::Chance;
 pub(crate) struct Plan {
     /// For clients, the network, and so on: each draws from its own.
     pub(crate) chance: Chance,
-    pub(crate) gateways: Vec<Clock>,
+    pub(crate) gateways: Vec<Site>,
     pub(crate) origins: usize,
     pub(crate) algorithm: Algorithm,
     /// Of each key, per [`WINDOW_MS`].
@@ -25,12 +25,37 @@ pub(crate) struct Plan {
     pub(crate) events: Vec<(u64, Befalls)>,
 }
 
-/// How a gateway's clock differs from true time.
+/// What a gateway is.
 #[derive(Clone, Copy)]
-pub(crate) struct Clock {
+pub(crate) struct Site {
+    /// How its clock differs from true time.
     pub(crate) ahead_ms: u64,
-    /// Whether no process of it lives long, as on the edge.
-    pub(crate) fleet: Option<&'static str>,
+    pub(crate) target: Target,
+}
+
+/// What it is built for, which says how long its instances live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// One process, all the time.
+    Native,
+    /// Some isolates, any of which takes a request; now and then the platform ends one.
+    Worker,
+    /// An instance for each request.
+    Spin,
+    /// A process for each request at a time, frozen until there is another.
+    Lambda,
+}
+
+impl Target {
+    /// What counters in the store are named after; none where the process counts.
+    pub(crate) fn fleet(self) -> Option<&'static str> {
+        match self {
+            Self::Native => None,
+            Self::Worker => Some("cloudflare"),
+            Self::Spin => Some("spin"),
+            Self::Lambda => Some("lambda"),
+        }
+    }
 }
 
 /// What befalls the fleet.
@@ -59,11 +84,11 @@ impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let chance = Chance::new(seed);
         let skewed = chance.per_mille(600);
-        let clock = |_| Clock {
+        let site = |_| Site {
             ahead_ms: if skewed { chance.between(0, MAX_SKEW_MS) } else { 0 },
-            fleet: *chance.of(&[None, None, Some("cloudflare"), Some("spin")]),
+            target: *chance.of(&[Target::Native, Target::Worker, Target::Spin, Target::Lambda]),
         };
-        let gateways: Vec<Clock> = (0..chance.between(2, 5)).map(clock).collect();
+        let gateways: Vec<Site> = (0..chance.between(2, 5)).map(site).collect();
         let origins = usize::try_from(chance.between(1, 4)).unwrap_or(1);
         let calm = chance.per_mille(250);
         let mut plan = Self {

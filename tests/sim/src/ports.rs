@@ -22,6 +22,8 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::{
     client::{Fleet, KEYS, START_MS, record_key, tenant_of},
+    life::Life,
+    plan::Target,
     world::Timer,
 };
 
@@ -30,7 +32,24 @@ use crate::{
 pub(crate) struct SimPorts {
     pub(crate) fleet: Rc<Fleet>,
     pub(crate) gateway: usize,
+    pub(crate) life: Rc<Life>,
     pub(crate) asked: Rc<Asked>,
+}
+
+/// Something that runs in an instance, which is not at rest before it ends.
+pub(crate) struct Busy(SimPorts);
+
+impl Busy {
+    pub(crate) fn new(ports: &SimPorts) -> Self {
+        ports.life.begins();
+        Self(ports.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.life.ends(self.0.fleet.world.now_us());
+    }
 }
 
 /// Who decided, and what was true in the store at that moment.
@@ -42,6 +61,8 @@ pub(crate) struct Asked {
     pub(crate) key: Option<usize>,
     pub(crate) job: Option<String>,
     pub(crate) live: Slot<bool>,
+    /// The moment at which the store counted it, unix ms.
+    pub(crate) counted_ms: Slot<Option<u64>>,
     pub(crate) owner: RefCell<Option<Bytes>>,
 }
 
@@ -79,7 +100,11 @@ impl SimPorts {
                 self.asked.job.as_ref().and_then(|job| redis.peek(&format!("gateway:job:{job}"), now_ms));
             *self.asked.owner.borrow_mut() = owner;
         }
-        redis.apply(batch, now_us)
+        let row = redis.apply(batch, now_us)?;
+        if decides {
+            self.asked.counted_ms.set(redis.counted_ms);
+        }
+        Some(row)
     }
 }
 
@@ -89,10 +114,10 @@ impl Ports for SimPorts {
     type Sleep = Timer;
 
     fn now_ms(&self) -> u64 {
-        START_MS + self.fleet.world.now_ms() + self.fleet.gateways[self.gateway].clock.ahead_ms
+        START_MS + self.fleet.world.now_ms() + self.fleet.gateways[self.gateway].site.ahead_ms
     }
     fn mono_us(&self) -> u64 {
-        self.fleet.world.now_us()
+        self.life.mono_us(self.fleet.world.now_us())
     }
     fn entropy(&self) -> Entropy {
         let chance = &self.fleet.gateways[self.gateway].chance;
@@ -105,26 +130,29 @@ impl Ports for SimPorts {
         entropy
     }
     fn turn(&self) -> u64 {
-        self.fleet.gateways[self.gateway].turn.get()
+        self.life.turn.get()
     }
     fn take_turn(&self) {
-        let turn = &self.fleet.gateways[self.gateway].turn;
-        turn.set(turn.get() + 1);
+        self.life.turn.set(self.life.turn.get() + 1);
     }
     fn can_upgrade(&self) -> bool {
-        self.fleet().is_none()
+        matches!(self.fleet.gateways[self.gateway].site.target, Target::Native | Target::Worker)
     }
     fn draining(&self) -> bool {
         false
     }
     fn fleet(&self) -> Option<&'static str> {
-        self.fleet.gateways[self.gateway].clock.fleet
+        self.fleet.gateways[self.gateway].site.target.fleet()
     }
     fn sleep(&self, ms: u64) -> Timer {
         self.fleet.world.sleep_us(ms * 1000)
     }
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        self.fleet.world.spawn(task);
+        let busy = Busy::new(self);
+        self.fleet.world.spawn(async move {
+            let _busy = busy;
+            task.await;
+        });
     }
 
     async fn ask(&self, batch: &Batch) -> Result<Vec<Cell>, StoreDown> {
@@ -163,7 +191,7 @@ impl Ports for SimPorts {
         if self.asked.by.get() == By::Nobody {
             self.asked.by.set(By::Memory);
         }
-        Some(self.fleet.gateways[self.gateway].memory.borrow_mut().apply(batch))
+        Some(self.life.memory.borrow_mut().apply(batch))
     }
 
     async fn send(
@@ -210,7 +238,7 @@ impl Ports for SimPorts {
     }
 
     fn board<R>(&self, with: impl FnOnce(&mut Board) -> R) -> R {
-        with(&mut self.fleet.gateways[self.gateway].board.borrow_mut())
+        with(&mut self.life.board.borrow_mut())
     }
 
     fn record(&self, _: &Epilogue) {}
@@ -251,4 +279,4 @@ impl Body for Whole {
 }
 
 /// `REDIS_TIMEOUT`.
-const TIMEOUT_US: u64 = 50_000;
+pub(crate) const TIMEOUT_US: u64 = 50_000;

@@ -1,6 +1,6 @@
 //! The store: the embedded one's meaning, behind a network, with a replica that lags.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use acip_core::store::{Batch, Cell, Memory, Op};
 
@@ -13,6 +13,10 @@ pub(crate) struct Redis {
     behind: VecDeque<(u64, Batch)>,
     pub(crate) lag_us: u64,
     pub(crate) up: bool,
+    /// The latest moment at which something was counted against a limit since the last loss, by the limit's name.
+    counted: BTreeMap<String, u64>,
+    /// Against which moment the last batch counted, if it did.
+    pub(crate) counted_ms: Option<u64>,
     /// When something that had been answered was forgotten, true ms.
     pub(crate) losses: Vec<u64>,
 }
@@ -25,6 +29,8 @@ impl Redis {
             behind: VecDeque::new(),
             lag_us,
             up: true,
+            counted: BTreeMap::new(),
+            counted_ms: None,
             losses: Vec::new(),
         }
     }
@@ -38,7 +44,30 @@ impl Redis {
         if self.replica.is_some() {
             self.behind.push_back((now_us + self.lag_us, batch.clone()));
         }
-        Some(self.primary.apply(batch))
+        let row = self.primary.apply(batch);
+        self.count(batch, &row);
+        Some(row)
+    }
+
+    /// A limit counts at the latest moment that any clock has shown it, so a clock that is behind gains nothing.
+    fn count(&mut self, batch: &Batch, row: &[Cell]) {
+        self.counted_ms = None;
+        let mut cell = 0;
+        for op in &batch.ops {
+            let name = match op {
+                Op::Spend { limit, .. } => Some(&limit.key),
+                Op::SpendRecord { prefix, .. } => Some(prefix),
+                _ => None,
+            };
+            if let Some(name) = name
+                && row[cell] == Cell::Int(1)
+            {
+                let latest = self.counted.entry(name.clone()).or_default();
+                *latest = batch.now_ms.max(*latest);
+                self.counted_ms = Some(*latest);
+            }
+            cell += op.width();
+        }
     }
 
     fn replicate(&mut self, now_us: u64) {
@@ -54,6 +83,7 @@ impl Redis {
         self.replica = self.replica.as_ref().map(|_| Memory::default());
         self.behind.clear();
         self.losses.push(now_ms);
+        self.counted.clear();
     }
 
     pub(crate) fn fail_over(&mut self, now_us: u64) {
@@ -61,6 +91,7 @@ impl Redis {
         let Some(replica) = self.replica.take() else { return };
         self.primary = replica;
         self.losses.push(now_us / 1000);
+        self.counted.clear();
         self.behind.clear();
     }
 
