@@ -111,9 +111,9 @@ async fn a_stale_answer_is_refreshed_by_one_of_all() {
 #[tokio::test]
 async fn a_stale_answer_stands_in_for_an_error() {
     for mut stand in stands(&[]) {
-        let covered = "cc=max-age=2,stale-if-error=600&fail_after=2&key=a";
-        let bare = "cc=max-age=2&fail_after=2&key=b";
-        let dead = "cc=max-age=2,stale-if-error=600&key=c";
+        let covered = "cc=max-age=3,stale-if-error=600&fail_after=2&key=a";
+        let bare = "cc=max-age=3&fail_after=2&key=b";
+        let dead = "cc=max-age=3,stale-if-error=600&key=c";
         for query in [covered, bare, dead] {
             assert_eq!(ask(&stand, query).send().await.json()["n"], 1, "{query}");
             stored(|| ask(&stand, query)).await;

@@ -41,7 +41,9 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<Command, Error> {
 /// A run of tests, in the profile of the end-to-end tests: by cargo-nextest where it is installed.
 pub(crate) fn nextest(arguments: &[&str]) -> Result<Command, Error> {
     let mut run = if succeeds(command("cargo-nextest", &["--version"])?) {
-        cargo(&["nextest", "run", "--cargo-profile", "e2e"])?
+        // Much of the time tests wait: for sockets, for windows of limits, for what is stored to grow stale.
+        let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
+        cargo(&["nextest", "run", "--cargo-profile", "e2e", "--test-threads", &threads.to_string()])?
     } else {
         cargo(&["test", "--profile", "e2e", "--no-fail-fast"])?
     };
