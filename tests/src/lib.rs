@@ -4,6 +4,7 @@
 mod bridge;
 pub mod cached;
 mod cli;
+mod collector;
 mod counter;
 mod feature;
 mod gateway;
@@ -23,6 +24,7 @@ use std::{
 
 pub use bridge::Bridge;
 pub use cli::{Cli, Ended};
+pub use collector::{Collector, Seen, hex as collector_hex};
 pub use counter::Counter;
 pub use feature::{Feature, supported};
 pub use gateway::{Gateway, gateway_binary};

@@ -188,12 +188,44 @@ async fn what_needs_a_restart_is_named() {
     let log = gateway.log();
     let warning = log.lines().find(|line| line.contains("only after a restart")).expect("just seen");
     assert!(warning.contains("\"level\":\"WARN\""), "{warning}");
-    for name in ["MAX_CONNECTIONS", "SHUTDOWN_GRACE_MS", "TLS_CERT", "TLS_KEY", "REDIS_URL", "LOG_LEVEL"] {
+    for name in ["MAX_CONNECTIONS", "SHUTDOWN_GRACE_MS", "TLS_CERT", "TLS_KEY", "REDIS_URL"] {
         assert!(warning.contains(name), "{name}: {warning}");
     }
-    for name in ["GATEWAY_PORT", "GATEWAY_THREADS", "LOG_FORMAT", "MARKED"] {
+    for name in ["GATEWAY_PORT", "GATEWAY_THREADS", "LOG_FORMAT", "LOG_LEVEL", "MARKED"] {
         assert!(!warning.contains(name), "{name}: {warning}");
     }
     // The rest of the file counts.
     assert_eq!(limit(&gateway).await, "2000");
+    wait_until("the log's level", || gateway.log().contains("the log's level changed"));
+}
+
+#[tokio::test]
+async fn the_log_follows_the_file() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
+    let origin = Origin::start();
+    let gateway = Gateway::with_file(&[&origin.url()], &[], Some(&file(1000, "[log]\nlevel = \"warn\"\n")));
+    assert_eq!(limit(&gateway).await, "1000");
+    gateway.rewrite(&file(2000, "[log]\nlevel = \"info\"\n"));
+    gateway.signal("HUP");
+    // What is reported from now on includes requests.
+    wait_for("a request's line", || async {
+        limit(&gateway).await;
+        gateway.log().contains("\"message\":\"request\"")
+    })
+    .await;
+    gateway.rewrite(&file(3000, "[log]\nlevel = \"error\"\n"));
+    gateway.signal("HUP");
+    wait_for("the last file", || async { limit(&gateway).await == "3000" }).await;
+    let lines = || gateway.log().matches("\"message\":\"request\"").count();
+    // Lines of requests before the change are written by a thread of its own.
+    wait_for("no more lines", || async {
+        let before = lines();
+        for _ in 0..5 {
+            limit(&gateway).await;
+        }
+        lines() == before
+    })
+    .await;
 }

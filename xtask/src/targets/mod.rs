@@ -188,6 +188,7 @@ pub(crate) const PORTABLE: &[&str] = &[
     "headers",
     "jobs",
     "limits",
+    "metrics",
     "one_command",
     "origins",
     "own_pages",
@@ -196,6 +197,7 @@ pub(crate) const PORTABLE: &[&str] = &[
     "secrets",
     "store_down",
     "streams",
+    "traces",
     "worker_keys",
     "workers",
 ];

@@ -1,0 +1,91 @@
+//! Metrics of whole runs: every request is counted once, no client makes series, and Prometheus' own linter has nothing to say.
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use acip_tests::{ADMIN, KEY, Stand, Target, wait_for};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::SendRequest;
+
+async fn page(stand: &Stand) -> String {
+    let answer = stand.get("/gateway/metrics").bearer(ADMIN).send().await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.text()
+}
+
+/// Requests by status, without those for the gateway's own pages: whoever waits for readiness asks as often as it likes.
+fn by_status(page: &str) -> BTreeMap<u16, u64> {
+    let mut counts = BTreeMap::new();
+    for line in page.lines().filter(|line| !line.contains("route=\"/gateway/")) {
+        let Some((labels, count)) =
+            line.strip_prefix("gateway_requests_total{").and_then(|line| line.split_once("} "))
+        else {
+            continue;
+        };
+        let status =
+            labels.rsplit("status=\"").next().and_then(|rest| rest.trim_end_matches('"').parse().ok());
+        *counts.entry(status.expect("a status")).or_default() += count.parse::<u64>().expect("a count");
+    }
+    counts
+}
+
+/// Sends one of a mix of requests over a connection; its status.
+async fn one(stand: &Stand, connection: &mut SendRequest<Full<Bytes>>, number: usize) -> u16 {
+    let call = match number % 5 {
+        0 => stand.get("/_test/echo").key(KEY),
+        // A scan: nobody has these paths, and nobody let it in.
+        1 => stand.get(&format!("/scan/{number}/{}", number.wrapping_mul(2_654_435_761))),
+        2 => stand.get("/health"),
+        3 => stand.get(&format!("/_test/{number}")).key(KEY),
+        _ => stand.get(&format!("/api/v1/jobs/{number}")).key("a-wrong-key-0123456789"),
+    };
+    connection.ready().await.expect("a connection");
+    let response = connection.send_request(call.request()).await.expect("a response");
+    let status = response.status().as_u16();
+    response.into_body().collect().await.expect("a whole response");
+    status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_request_is_counted_and_no_client_makes_series() {
+    let stand = Stand::embedded(&[
+        ("RATE_LIMIT_ENABLED", "false"),
+        ("AUTH_FAILURES_PER_MINUTE", "1000000"),
+        ("REDIS_TIMEOUT", "5000"),
+        ("LOG_LEVEL", "warn"),
+    ]);
+    let requests = if Target::current() == Target::Native { 10_000 } else { 200 };
+    let mut sent = BTreeMap::<u16, u64>::new();
+    let mut connection = stand.http().connect().await;
+    let mut series = Vec::new();
+    for number in 0..requests {
+        if connection.is_closed() {
+            connection = stand.http().connect().await;
+        }
+        *sent.entry(one(&stand, &mut connection, number).await).or_default() += 1;
+        if number == 20 {
+            series.push(page(&stand).await.lines().count());
+        }
+    }
+    wait_for("all are counted", || async { by_status(&page(&stand).await) == sent }).await;
+    assert!(sent.len() >= 3, "no mix: {sent:?}");
+    let page = page(&stand).await;
+    // The page itself is a route, and a status may come up late.
+    assert!(page.lines().count() < series[0] + 50, "{page}");
+    assert!(!page.contains("/scan"), "a path became a label: {page}");
+    lint(&page);
+}
+
+fn lint(page: &str) {
+    let mut command = Command::new("promtool");
+    let command = command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("promtool; `cargo xtask test` installs it");
+    child.stdin.take().expect("piped").write_all(page.as_bytes()).expect("writes");
+    let output = child.wait_with_output().expect("ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
