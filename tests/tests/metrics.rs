@@ -56,7 +56,6 @@ async fn every_request_is_counted_and_no_client_makes_series() {
         ("RATE_LIMIT_ENABLED", "false"),
         ("AUTH_FAILURES_PER_MINUTE", "1000000"),
         ("REDIS_TIMEOUT", "5000"),
-        ("LOG_LEVEL", "warn"),
     ]);
     let requests = if Target::current() == Target::Native { 10_000 } else { 200 };
     let mut sent = BTreeMap::<u16, u64>::new();

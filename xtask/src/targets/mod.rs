@@ -188,7 +188,6 @@ pub(crate) const PORTABLE: &[&str] = &[
     "headers",
     "jobs",
     "limits",
-    "metrics",
     "one_command",
     "origins",
     "own_pages",
@@ -197,7 +196,6 @@ pub(crate) const PORTABLE: &[&str] = &[
     "secrets",
     "store_down",
     "streams",
-    "traces",
     "worker_keys",
     "workers",
 ];
