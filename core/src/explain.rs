@@ -263,11 +263,13 @@ fn asked(op: &Op) -> String {
         Op::Get { key } => ("value", key),
         Op::Workers { index, .. } => ("worker list", index),
         Op::Hash { key, .. } => ("hash", key),
+        Op::Watch { key, .. } => ("configuration", key),
         Op::Refund { key, .. }
         | Op::Tally { key, .. }
         | Op::Set { key, .. }
         | Op::SetHash { key, .. }
         | Op::Delete { key }
+        | Op::Replace { key, .. }
         | Op::Index { key, .. } => ("change", key),
     };
     alloc::format!("{what} {key}")

@@ -30,6 +30,9 @@ pub struct Facts {
     /// The target's name, where no process lives long enough to be asked what it has counted and how its store is: then the
     /// store keeps the counters of all instances, and the pages that tell of it ask it themselves. None: this process knows.
     pub fleet: Option<&'static str>,
+    /// Which stored changes of the configuration this build has seen (see [`crate::control`]), so that the store can say if
+    /// there are others; none: it does not follow them on requests.
+    pub seen: Option<u64>,
 }
 
 /// 48 random bytes.

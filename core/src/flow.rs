@@ -55,6 +55,8 @@ pub struct Flow {
     pub(crate) listeners: Option<Arc<Listeners>>,
     /// The fleet's counters, on its metrics page.
     pub(crate) counted: Option<Box<Metrics>>,
+    /// Whether plugins were asked: the head was found to be good.
+    pub(crate) planned: bool,
     /// Whether the store was asked before the verdict.
     pub(crate) asked: bool,
     /// Makes this request's spans, where it is traced.
@@ -166,6 +168,7 @@ impl Flow {
             fleet: None,
             listeners: None,
             counted: None,
+            planned: false,
             asked: false,
             tracer: None,
             behind: false,

@@ -1,12 +1,18 @@
 //! The gateway as a value: compile a document, begin a request, decide on the store's answer. Each call
 //! consumes what the one before returned, so a wrong order does not compile.
 
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{
+    boxed::Box,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
 use core::mem;
 
 use crate::{
     command::Task,
-    config::Document,
+    config::{ConfigErrors, Document},
+    control,
     event::Event,
     facts::Facts,
     flow::Flow,
@@ -23,6 +29,13 @@ use crate::{
 /// A compiled document: immutable, swapped as a whole.
 pub struct Gateway {
     pub(crate) document: Document,
+    /// What file and environment say; the document is that with what was changed since laid over it.
+    base: Arc<Document>,
+    /// Which stored changes those are; 0: none.
+    version: u64,
+    /// Where the store has them.
+    config_key: String,
+    makes: Makes,
     pub(crate) registry: Registry,
     pub(crate) arrival: Arrival,
     pub(crate) departure: Departure,
@@ -31,6 +44,9 @@ pub struct Gateway {
     /// None where traces are off.
     tracer: Option<Arc<Tracer>>,
 }
+
+/// Makes the plugins for a document: at the start, and anew whenever the configuration changes.
+pub type Makes = Arc<dyn Fn(&Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError> + Send + Sync>;
 
 /// Why a document does not compile although each of its values is valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,8 +121,16 @@ impl Gateway {
     /// # Errors
     /// See [`CompileError`].
     pub fn compile(document: Document) -> Result<Self, CompileError> {
-        let plugins = plugins::builtin(&document)?;
-        Self::with_plugins(document, plugins)
+        Self::compile_with(document, Arc::new(plugins::builtin))
+    }
+
+    /// Compiles a document with the plugins that `makes` gives, the built-in ones among them if it wants.
+    ///
+    /// # Errors
+    /// See [`CompileError`].
+    pub fn compile_with(document: Document, makes: Makes) -> Result<Self, CompileError> {
+        let base = Arc::new(document.clone());
+        Self::build(document, base, 0, makes)
     }
 
     /// Compiles a document with these plugins and no others.
@@ -114,13 +138,55 @@ impl Gateway {
     /// # Errors
     /// See [`CompileError`].
     pub fn with_plugins(document: Document, plugins: Vec<Arc<dyn Plugin>>) -> Result<Self, CompileError> {
-        let registry = Registry::new(plugins, &document)?;
+        Self::compile_with(document, Arc::new(move |_| Ok(plugins.clone())))
+    }
+
+    /// The same gateway over a changed document.
+    pub(crate) fn overlaid(&self, document: Document, version: u64) -> Result<Self, CompileError> {
+        Self::build(document, Arc::clone(&self.base), version, Arc::clone(&self.makes))
+    }
+
+    fn build(
+        document: Document,
+        base: Arc<Document>,
+        version: u64,
+        makes: Makes,
+    ) -> Result<Self, CompileError> {
+        let registry = Registry::new(makes(&document)?, &document)?;
         let arrival = Arrival::compile(&document)?;
         let departure = Departure::compile(&document)?;
         let counts = registry.iter().any(|plugin| plugin.name() == Metrics::NAME);
         let fleet = counts.then(|| Arc::new(Fleet::new(&document)));
         let tracer = Tracer::new(&document).map(Arc::new);
-        Ok(Self { document, registry, arrival, departure, fleet, tracer })
+        let config_key = control::key(&document);
+        Ok(Self { document, config_key, base, version, makes, registry, arrival, departure, fleet, tracer })
+    }
+
+    /// This gateway with what the store says was changed: the text at [`control::key`].
+    ///
+    /// # Errors
+    /// All that is wrong with it; this gateway goes on as it is.
+    pub fn follow(&self, text: &[u8]) -> Result<Self, Vec<String>> {
+        let told = |error: &dyn core::fmt::Display| Vec::from([error.to_string()]);
+        let stored = control::Stored::parse(text).map_err(|error| told(&error))?;
+        let lines = |errors: ConfigErrors| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let document = control::lay(&self.base, &stored.now.overlay).map_err(lines)?;
+        self.overlaid(document, stored.now.version).map_err(|error| told(&error))
+    }
+
+    /// What file and environment say, without what was changed since.
+    pub fn base(&self) -> &Document {
+        &self.base
+    }
+
+    /// Which stored changes are in force; 0: none.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// A plugin, whether it is on or off.
+    pub fn plugin(&self, name: &str) -> Option<&dyn Plugin> {
+        self.registry.iter().chain(self.registry.inactive()).find(|plugin| plugin.name() == name)
     }
 
     /// The document it was compiled from.
@@ -141,7 +207,11 @@ impl Gateway {
         if let Some(refusal) = refusal.or(cancelled) {
             return Step::Settled(self.turned_away(flow, refusal));
         }
+        flow.planned = true;
         let mut ask = Ask::new(now_ms);
+        if let Some(seen) = flow.request.facts.seen {
+            let _ = ask.watch(self.config_key.clone(), seen);
+        }
         let mut judges = Vec::new();
         for (place, plugin) in self.registry.iter().enumerate() {
             match plugin.plan(&mut flow, &mut ask) {
@@ -157,9 +227,9 @@ impl Gateway {
             }
         }
         let batch = ask.into_batch();
-        flow.asked = !batch.is_empty();
+        flow.asked = !batch.only_watches();
         let exchange = Exchange { gateway: Arc::clone(self), flow, batch, judges };
-        if exchange.batch.is_empty() {
+        if exchange.batch.only_watches() {
             let answers = Answers { cells: crate::store::Cells(&[]), source: crate::plugin::Source::Store };
             return Step::Settled(exchange.decide(answers));
         }
@@ -225,6 +295,12 @@ impl Exchange {
     /// Everything every plugin wants, as one store round trip.
     pub fn batch(&self) -> &Batch {
         &self.batch
+    }
+
+    /// Undoes the beginning, so that the request can begin anew with another gateway: see [`Batch::moved`].
+    pub fn undo(self) -> (RequestHead, Facts) {
+        let Request { head, facts, .. } = self.flow.request;
+        (head, facts)
     }
 
     /// The client left before the store answered.

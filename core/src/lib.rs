@@ -26,6 +26,7 @@ extern crate std;
 pub mod cel;
 pub mod command;
 pub mod config;
+pub mod control;
 pub mod event;
 pub mod explain;
 pub mod facts;

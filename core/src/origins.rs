@@ -62,6 +62,16 @@ impl Board {
         Self { states: alloc::vec![State::default(); origins] }
     }
 
+    /// The board for other origins, each with the place in this one where it stood before, if it did. What was measured stays;
+    /// requests under way are counted where they began.
+    pub fn arranged(&self, places: impl Iterator<Item = Option<usize>>) -> Self {
+        let state = |place: Option<usize>| {
+            let known = place.and_then(|place| self.states.get(place)).copied().unwrap_or_default();
+            State { in_flight: 0, probing: false, ..known }
+        };
+        Self { states: places.map(state).collect() }
+    }
+
     /// A request goes out. To an origin that fails it is the one try that decides: others wait for its end.
     pub fn start(&mut self, origin: OriginId) {
         if let Some(state) = self.states.get_mut(origin.0) {

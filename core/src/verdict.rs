@@ -7,13 +7,16 @@ use http::{HeaderMap, StatusCode, Uri};
 
 use crate::{
     command::Task,
+    facts::Facts,
     flow::Flow,
     gateway::Gateway,
     http::{names, trace},
     origins::OriginId,
     outcome::Outcome,
     plugin::OnFinish,
+    plugins::{arrival::is_preflight, routes::RouteKind},
     report::Report,
+    request::{Request, RequestHead},
     store::{Ask, Batch, Cells, Op, Slot},
 };
 
@@ -29,6 +32,32 @@ pub enum Verdict {
     Command(Task),
     /// An origin answers.
     Forward(Box<Forward>),
+}
+
+impl Verdict {
+    /// Whether it is worth asking if another configuration would settle the request otherwise: not for a head that none
+    /// would take, a preflight, or the gateway's own pages, of which those that depend on it ask themselves.
+    pub fn follows(&self) -> bool {
+        let flow = match self {
+            Self::Reply(reply) | Self::Serve(Serve { reply, .. }) => &reply.closing.flow,
+            Self::Forward(forward) => &forward.flow,
+            Self::Report(_) | Self::Command(_) => return false,
+        };
+        let request = &flow.request;
+        flow.planned && request.route.kind != RouteKind::Own && !is_preflight(&request.head)
+    }
+
+    /// Undoes the decision, so that the request can begin anew with another gateway.
+    pub fn undo(self) -> (RequestHead, Facts) {
+        let flow = match self {
+            Self::Reply(reply) | Self::Serve(Serve { reply, .. }) => reply.closing.flow,
+            Self::Report(report) => report.flow,
+            Self::Command(task) => task.flow,
+            Self::Forward(forward) => forward.flow,
+        };
+        let Request { head, facts, .. } = flow.request;
+        (head, facts)
+    }
 }
 
 /// A complete response.

@@ -1,4 +1,5 @@
-//! A TCP proxy between a gateway and Redis that counts commands: the witness of "one round trip per decision".
+//! A TCP proxy between a gateway and Redis that counts commands: the witness of "one round trip per decision". The looks at the
+//! stored configuration that a process takes by itself (`GETRANGE`, on a connection of their own) are neither counted nor held.
 
 use std::{
     collections::BTreeMap,
@@ -6,7 +7,7 @@ use std::{
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::Duration,
@@ -67,11 +68,13 @@ impl RedisProxy {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else { continue };
                 let (counts, pieces) = (Arc::clone(&shared), Arc::clone(&shared_pieces));
                 let (Ok(from), Ok(to)) = (client.try_clone(), server.try_clone()) else { continue };
-                thread::spawn(move || commands(from, to, &counts, &pieces));
+                let looks = Arc::<AtomicBool>::default();
+                let seen_looks = Arc::clone(&looks);
+                thread::spawn(move || commands(from, to, &counts, &pieces, &looks));
                 let kept = [client.try_clone(), server.try_clone()].into_iter().flatten();
                 sockets.lock().unwrap_or_else(PoisonError::into_inner).extend(kept);
                 let (delay, gate) = (Arc::clone(&delay), Arc::clone(&shared_gate));
-                thread::spawn(move || replies(server, client, &delay, &gate));
+                thread::spawn(move || replies(server, client, &delay, &gate, &seen_looks));
             }
         });
         Self { port, counts, pieces, delay_ms, gate, open }
@@ -126,11 +129,12 @@ fn commands(
     mut to: TcpStream,
     counts: &Mutex<BTreeMap<String, u64>>,
     pieces: &AtomicU64,
+    looks: &AtomicBool,
 ) {
     let mut decoder = Decoder::default();
     let mut buffer = [0; 16 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
-        pieces.fetch_add(1, Ordering::Relaxed);
+        let mut counted = false;
         decoder.feed(&buffer[..read]);
         // Counted before it is passed on: who sees an answer sees its command counted.
         while let Some(command) = decoder.next() {
@@ -139,8 +143,14 @@ fn commands(
             };
             let Some(Reply::Bulk(name)) = parts.first() else { panic!("a command without a name") };
             let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+            looks.store(name == "GETRANGE", Ordering::Relaxed);
+            if name == "GETRANGE" {
+                continue;
+            }
+            counted = true;
             *counts.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
         }
+        pieces.fetch_add(counted.into(), Ordering::Relaxed);
         if to.write_all(&buffer[..read]).is_err() {
             break;
         }
@@ -148,11 +158,13 @@ fn commands(
     let _ = to.shutdown(Shutdown::Both);
 }
 
-fn replies(mut from: TcpStream, mut to: TcpStream, delay_ms: &AtomicU64, gate: &Gate) {
+fn replies(mut from: TcpStream, mut to: TcpStream, delay_ms: &AtomicU64, gate: &Gate, looks: &AtomicBool) {
     let mut buffer = [0; 16 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         thread::sleep(Duration::from_millis(delay_ms.load(Ordering::Relaxed)));
-        gate.pass();
+        if !looks.load(Ordering::Relaxed) {
+            gate.pass();
+        }
         if to.write_all(&buffer[..read]).is_err() {
             break;
         }

@@ -479,3 +479,13 @@ pub struct PluginSettings {
     /// What a plugin of somebody's own reads; empty for the built-in ones.
     pub config: serde_json::Map<String, serde_json::Value>,
 }
+
+impl PluginSettings {
+    /// Lays others over these; what they leave out stays.
+    pub(super) fn lay(&mut self, over: &Self) {
+        let Self { enabled, priority, config } = over;
+        self.enabled = enabled.or(self.enabled);
+        self.priority = priority.or(self.priority);
+        crate::control::merge_patch(&mut self.config, config);
+    }
+}

@@ -14,7 +14,7 @@ use super::{
     error::{ConfigErrors, Faults, Place},
     field::{keys_are_known, parts_of, refusal, split},
     kind::Kind,
-    model::{Document, Regions},
+    model::Document,
     rules, sections,
     settings::{IN_SECTIONS, ONLY_VARIABLES, Setting, WORKERS_FORMAT},
     tree::{self, Entry, Node, Source, Tree},
@@ -76,7 +76,8 @@ pub fn scalars() -> impl Iterator<Item = &'static Setting> {
     ONLY_VARIABLES.iter().chain(IN_SECTIONS).chain(core::iter::once(&WORKERS_FORMAT))
 }
 
-fn read_file(root: &Node, document: &mut Document, places: &mut Places, faults: &mut Faults<'_>) {
+/// Reads a tree in the shape of the file over what the document says already.
+pub(super) fn read_file(root: &Node, document: &mut Document, places: &mut Places, faults: &mut Faults<'_>) {
     let Tree::Table(entries) = &root.tree else {
         faults.in_file("", root.at, format!("{} is not accepted: write an object", root.tree.what()));
         return;
@@ -87,9 +88,7 @@ fn read_file(root: &Node, document: &mut Document, places: &mut Places, faults: 
     let top = |name: &str| entries.iter().find(|entry| entry.key == name).map(|entry| &entry.node);
     // Before the origins, which name regions.
     if let Some(node) = top("regions") {
-        let mut regions = Regions::default();
-        regions.extend(node, faults);
-        document.regions = regions;
+        document.regions.extend(node, faults);
     }
     for entry in entries {
         let Entry { key, node, .. } = entry;
@@ -101,7 +100,11 @@ fn read_file(root: &Node, document: &mut Document, places: &mut Places, faults: 
             "routes" => document.routes = sections::routes(node, faults),
             "limits" => document.limits = sections::limits(node, faults),
             "rules" => document.rules = rules::rules(node, faults),
-            "plugins" => document.plugins = sections::plugins(node, faults),
+            "plugins" => {
+                for (name, settings) in sections::plugins(node, faults) {
+                    document.plugins.entry(name).or_default().lay(&settings);
+                }
+            }
             "workers_format" => read_value(&WORKERS_FORMAT, node, document, places, faults),
             section if sections().any(|known| known == section) => {
                 read_section(section, node, document, places, faults);

@@ -38,6 +38,7 @@ pub(crate) fn facts() -> Facts {
         turn: 0,
         can_upgrade: true,
         draining: false,
+        seen: None,
         fleet: None,
     }
 }

@@ -109,6 +109,25 @@ pub enum Op {
         /// Multiplies each carried limit (polling routes have ten times the limit).
         factor: u32,
     },
+    /// Ends the batch where the string at `key` is of another version ([`version_of`](super::version_of)) than `seen`: 1
+    /// cell with the string, empty where there is none, and no operation after it happens; their cells are `Nil`. Its own cell is `Nil`
+    /// where the version is that.
+    Watch {
+        /// Its key.
+        key: String,
+        /// The version that is known; below 10^15.
+        seen: u64,
+    },
+    /// Sets a string without an end where what stands there is of version `seen`: 1 cell, which is 1 then; else what
+    /// stands there, as in [`Op::Watch`].
+    Replace {
+        /// Its key.
+        key: String,
+        /// The version that is known.
+        seen: u64,
+        /// Its value.
+        value: String,
+    },
     /// A string: 1 cell.
     Get {
         /// Its key.
@@ -301,6 +320,15 @@ pub struct Workers;
 #[derive(Clone, Copy, Debug)]
 pub struct Hash;
 
+/// What became of an [`Op::Replace`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// It was written.
+    Written,
+    /// Somebody else has written this before; empty: it was deleted.
+    Lost(Bytes),
+}
+
 impl Record {
     /// Cells per record: live, id, name, tenant, role, worker_id, routes, ip_allow.
     pub const WIDTH: usize = 8;
@@ -323,7 +351,11 @@ impl Op {
             Self::Record { .. } => Record::WIDTH,
             Self::WorkerRecord { .. } => WorkerRecord::WIDTH,
             Self::Spend { .. } | Self::SpendRecord { .. } => Spend::WIDTH,
-            Self::Get { .. } | Self::Workers { .. } | Self::Hash { .. } => 1,
+            Self::Get { .. }
+            | Self::Watch { .. }
+            | Self::Replace { .. }
+            | Self::Workers { .. }
+            | Self::Hash { .. } => 1,
             Self::Tally { .. }
             | Self::Refund { .. }
             | Self::Set { .. }
@@ -344,6 +376,32 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty()
     }
+
+    /// Whether it asks for nothing but another version of the configuration.
+    pub fn only_watches(&self) -> bool {
+        self.ops.iter().all(|op| matches!(op, Op::Watch { .. }))
+    }
+
+    /// The same without its watch, for a store that holds no configuration: cells keep their places.
+    #[must_use]
+    pub fn unwatched(&self) -> Self {
+        let mut batch = self.clone();
+        for op in &mut batch.ops {
+            if let Op::Watch { key, .. } = op {
+                *op = Op::Get { key: core::mem::take(key) };
+            }
+        }
+        batch
+    }
+
+    /// What the store says is another version of the configuration than this batch knows, if it does. Then it has done
+    /// nothing else.
+    pub fn moved(&self, row: &[Cell]) -> Option<Bytes> {
+        match (self.ops.first(), row.first()) {
+            (Some(Op::Watch { .. }), Some(Cell::Bytes(text))) => Some(text.clone()),
+            _ => None,
+        }
+    }
 }
 
 impl Ask {
@@ -357,6 +415,16 @@ impl Ask {
         self.width += op.width();
         self.batch.ops.push(op);
         slot
+    }
+
+    /// Ends everything that follows where the string at this key is not of the version that was seen.
+    pub fn watch(&mut self, key: String, seen: u64) -> Slot<Bytes> {
+        self.push(Op::Watch { key, seen })
+    }
+
+    /// Sets a string where what stands there is of the version that was seen.
+    pub fn replace(&mut self, key: String, seen: u64, value: String) -> Slot<Replaced> {
+        self.push(Op::Replace { key, seen, value })
     }
 
     /// Asks for a credential's record.
@@ -473,6 +541,14 @@ impl Cells<'_> {
     /// Reads a string.
     pub fn bytes(&self, slot: Slot<Bytes>) -> Option<Bytes> {
         self.raw(slot.cell)
+    }
+
+    /// Reads what became of a replacement; one that is unknown is none.
+    pub fn replaced(&self, slot: Slot<Replaced>) -> Replaced {
+        if self.int(slot.cell) == Some(1) {
+            return Replaced::Written;
+        }
+        Replaced::Lost(self.raw(slot.cell).unwrap_or_default())
     }
 
     /// Reads the worker list's document.

@@ -23,7 +23,7 @@ use alloc::{
 };
 use bytes::Bytes;
 
-use super::{Add, Batch, Cell, Op, Record, script::worker_base};
+use super::{Add, Batch, Cell, Op, Record, script::worker_base, version_of};
 pub(super) use json::strings;
 use keys::{Keys, Value};
 use spends::Group;
@@ -136,6 +136,29 @@ impl Memory {
                 Op::Record { key } => self.record(key, now, &mut row),
                 Op::WorkerRecord { key, presented } => {
                     row.cells.push(Cell::Int(self.worker(key, presented, now)));
+                }
+                Op::Watch { key, seen } => {
+                    let text = self.keys.text(key).unwrap_or_default();
+                    if version_of(&text) != *seen {
+                        row.cells.push(Cell::Bytes(text));
+                        row.cells.resize(batch.width(), Cell::Nil);
+                        return row.cells;
+                    }
+                    row.cells.push(Cell::Nil);
+                }
+                Op::Replace { key, seen, value } => {
+                    let text = self.keys.text(key).unwrap_or_default();
+                    if version_of(&text) == *seen {
+                        self.keys.remove(key);
+                        self.keys.put(
+                            key,
+                            Value::Text(Bytes::copy_from_slice(value.as_bytes())),
+                            self.keys.after(None),
+                        );
+                        row.cells.push(Cell::Int(1));
+                    } else {
+                        row.cells.push(Cell::Bytes(text));
+                    }
                 }
                 Op::Get { key } => row.cells.push(self.keys.text(key).map_or(Cell::Nil, Cell::Bytes)),
                 Op::Workers { snapshot, index, max } => {

@@ -13,9 +13,11 @@ pub mod rest;
 mod roster;
 mod script;
 mod split;
+mod version;
 
 pub use batch::{
-    Add, Ask, Batch, Cell, Cells, Guard, Hash, LimitSpec, Op, Record, Slot, Spend, WorkerRecord, Workers,
+    Add, Ask, Batch, Cell, Cells, Guard, Hash, LimitSpec, Op, Record, Replaced, Slot, Spend, WorkerRecord,
+    Workers,
 };
 pub use error::{ServerError, StoreError};
 pub use memory::{Memory, MemoryLimits, MemoryUse};
@@ -23,3 +25,4 @@ pub use resp::{Decoder, Reply, RespError, RespLimits};
 pub use roster::Roster;
 pub use script::Script;
 pub use split::{SlotGroup, Split, slot};
+pub use version::version_of;

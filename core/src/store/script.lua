@@ -365,6 +365,24 @@ while a <= argc do
     row[n + 1] = live and 1 or 0
     for i = 3, 9 do row[n + i - 1] = r[i] or false end
     n, a, k = n + 8, a + 1, k + 1
+  elseif op == 'V' or op == 'X' then
+    -- The version is read from the first bytes alone; what begins with none is version 0.
+    local head = try('GETRANGE', KEYS[k], 0, 26)
+    local same = (type(head) == 'string' and match(head, '^{"version":([1-9]%d*),') or '0') == ARGV[a + 1]
+    n = n + 1
+    row[n] = false
+    if not same then
+      local text = try('GET', KEYS[k])
+      row[n] = type(text) == 'string' and text or ''
+      if op == 'V' then
+        for i = n + 1, num(ARGV[a + 2]) do row[i] = false end
+        return row
+      end
+    elseif op == 'X' then
+      call('SET', KEYS[k], ARGV[a + 2])
+      row[n] = 1
+    end
+    a, k = a + 3, k + 1
   elseif op == 'G' then
     local value = try('GET', KEYS[k])
     n, a, k = n + 1, a + 1, k + 1

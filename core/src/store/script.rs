@@ -168,6 +168,18 @@ fn write(batch: &Batch, sink: &mut impl Sink) {
                 sink.key(key.as_bytes());
                 sink.arg(b"G");
             }
+            Op::Watch { key, seen } => {
+                sink.key(key.as_bytes());
+                sink.arg(b"V");
+                sink.number(*seen);
+                sink.number(number_of(batch.width()));
+            }
+            Op::Replace { key, seen, value } => {
+                sink.key(key.as_bytes());
+                sink.arg(b"X");
+                sink.number(*seen);
+                sink.arg(value.as_bytes());
+            }
             Op::Workers { snapshot, index, max } => {
                 sink.key(snapshot.as_bytes());
                 sink.key(index.as_bytes());

@@ -150,6 +150,8 @@ impl Op {
             | Self::Record { key }
             | Self::WorkerRecord { key, .. }
             | Self::Get { key }
+            | Self::Watch { key, .. }
+            | Self::Replace { key, .. }
             | Self::Hash { key, .. }
             | Self::Tally { key, .. }
             | Self::Refund { key, .. }

@@ -90,6 +90,8 @@ struct FactsLine {
     draining: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fleet: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -234,6 +236,7 @@ fn facts_line(facts: &Facts) -> FactsLine {
         can_upgrade: facts.can_upgrade,
         draining: facts.draining,
         fleet: facts.fleet.map(ToOwned::to_owned),
+        seen: facts.seen,
     }
 }
 
@@ -249,6 +252,7 @@ fn facts_of(line: FactsLine) -> Facts {
         turn: line.turn,
         can_upgrade: line.can_upgrade,
         draining: line.draining,
+        seen: line.seen,
         fleet: FLEETS.into_iter().find(|target| line.fleet.as_deref() == Some(target)),
     }
 }

@@ -87,6 +87,22 @@ impl Ports for WorkerPorts {
         self.0.isolate.instance.fleet()
     }
 
+    fn seen(&self) -> Option<u64> {
+        self.0.isolate.instance.seen()
+    }
+
+    fn look_is_due(&self) -> bool {
+        self.0.isolate.instance.look_is_due(now_ms())
+    }
+
+    fn follow(&self, asked: u64, text: &[u8]) -> Option<(Self, Arc<Gateway>)> {
+        let (gateway, line) = self.0.isolate.instance.follow(asked, text, now_ms());
+        if let Some(line) = line {
+            say(&line);
+        }
+        Some((self.clone(), gateway))
+    }
+
     fn sleep(&self, ms: u64) -> Self::Sleep {
         // The platform's timers take 31 bits.
         Box::pin(Delay::from(Duration::from_millis(ms.min(i32::MAX as u64))))

@@ -110,7 +110,7 @@ impl Service<LambdaInvocation> for Invoker {
 /// Serves the event, or says what is wrong with it.
 async fn answer(host: &Rc<Host>, event: &[u8]) -> (Response<Body<LambdaPorts>>, Envelope) {
     let ports = LambdaPorts::new(Rc::clone(host));
-    let gateway = host.instance.gateway();
+    let gateway = &host.instance.gateway();
     match event::read(event) {
         Ok(Call { request, caller, envelope }) => {
             let visitor = visitor(host, &caller);

@@ -64,6 +64,22 @@ impl Ports for LambdaPorts {
         self.0.instance.fleet()
     }
 
+    fn seen(&self) -> Option<u64> {
+        self.0.instance.seen()
+    }
+
+    fn look_is_due(&self) -> bool {
+        self.0.instance.look_is_due(now_ms())
+    }
+
+    fn follow(&self, asked: u64, text: &[u8]) -> Option<(Self, Arc<Gateway>)> {
+        let (gateway, line) = self.0.instance.follow(asked, text, now_ms());
+        if let Some(line) = line {
+            say(&line);
+        }
+        Some((self.clone(), gateway))
+    }
+
     fn sleep(&self, ms: u64) -> Self::Sleep {
         Box::pin(tokio::time::sleep(Duration::from_millis(ms)))
     }

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    process::{Live, Phase, Process},
+    process::{Phase, Process},
     server::{Reload, obstacles},
 };
 
@@ -68,9 +68,8 @@ impl Signals {
         let errors = match read {
             Ok(document) => {
                 let waiting = needs_restart(&self.started, &document);
-                match Live::compile(document) {
-                    Ok(live) => {
-                        self.process.live.store(Arc::new(live));
+                match self.process.rebase(document) {
+                    Ok(()) => {
                         tracing::info!("configuration reloaded");
                         if !waiting.is_empty() {
                             let settings = waiting.join(", ");
@@ -78,7 +77,7 @@ impl Signals {
                         }
                         return;
                     }
-                    Err(error) => vec![error.to_string()],
+                    Err(errors) => errors,
                 }
             }
             Err(errors) => errors,

@@ -6,7 +6,7 @@ use acip_core::{
     config::{Document, Origin},
     origins::{Observation, OriginId},
 };
-use futures_util::future::join;
+use futures_util::future::join3;
 use http::{Request, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Bytes, client::conn::http1};
@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     entropy::Supply,
+    follow,
     ports::now_ms,
     process::{Live, Phase, Process, lock},
     rt, search,
@@ -33,7 +34,7 @@ pub fn run(process: Arc<Process>) -> std::io::Result<()> {
         let mut phase = process.phase.subscribe();
         tokio::select! {
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
-            _ = join(rounds(&process), search::rounds(&process)) => {}
+            _ = join3(rounds(&process), search::rounds(&process), follow::rounds(&process)) => {}
         }
     });
     Ok(())

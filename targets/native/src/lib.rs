@@ -13,6 +13,7 @@ pub mod control;
 mod demo;
 pub mod entropy;
 pub mod export;
+mod follow;
 pub mod health;
 pub mod listener;
 pub mod logs;

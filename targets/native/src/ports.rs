@@ -116,6 +116,23 @@ impl Ports for NativePorts {
         self.thread.process.draining.load(Relaxed)
     }
 
+    /// In a cluster the batch is taken apart, and each part would have to be told: there the process's own look each half
+    /// second is all.
+    fn seen(&self) -> Option<u64> {
+        (!self.thread.store.is_cluster()).then_some(self.live.seen)
+    }
+
+    fn look_is_due(&self) -> bool {
+        matches!(self.thread.store, StoreClient::Rest(_))
+            && now_ms().saturating_sub(self.thread.asked_ms.get()) >= LOOK_MS
+    }
+
+    fn follow(&self, asked: u64, text: &[u8]) -> Option<(Self, Arc<Gateway>)> {
+        let live = self.thread.process.follow(asked, text);
+        let gateway = Arc::clone(&live.gateway);
+        Some((Self { live, ..self.clone() }, gateway))
+    }
+
     fn sleep(&self, ms: u64) -> Self::Sleep {
         Box::pin(tokio::time::sleep(Duration::from_millis(ms)))
     }
@@ -127,6 +144,7 @@ impl Ports for NativePorts {
     async fn ask(&self, batch: &Batch) -> Result<Vec<Cell>, StoreDown> {
         let (thread, process) = (&self.thread, &self.thread.process);
         let answer = thread.store.ask(batch).await;
+        thread.asked_ms.set(now_ms());
         let sent = thread.store.round_trips();
         process.store_round_trips.fetch_add(sent - thread.counted_round_trips.replace(sent), Relaxed);
         let up = answer.is_ok();
@@ -220,6 +238,9 @@ impl Ports for NativePorts {
         }
     }
 }
+
+/// Between two looks at the store for the sake of the configuration alone.
+const LOOK_MS: u64 = 1_000;
 
 /// Wall clock, unix ms.
 pub fn now_ms() -> u64 {

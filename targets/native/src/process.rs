@@ -14,6 +14,7 @@ use std::{
 use acip_core::{
     Gateway,
     config::Document,
+    control::{Followed, same_origins},
     gateway::CompileError,
     origins::Board,
     plugins::metrics::Metrics as MetricsPlugin,
@@ -39,6 +40,8 @@ use crate::{
 pub struct Process {
     /// The gateway in force; swapped whole.
     pub live: ArcSwap<Live>,
+    /// Held while the gateway in force is exchanged.
+    changing: Mutex<()>,
     /// The embedded store, and what stands in for a remote one.
     pub memory: Arc<Mutex<Memory>>,
     /// Commands sent to a remote store.
@@ -77,12 +80,16 @@ pub struct Process {
 pub struct Live {
     /// The compiled document.
     pub gateway: Arc<Gateway>,
-    /// Its origins, by their places in the document.
-    pub board: Mutex<Board>,
+    /// Its origins, by their places in the document. Shared with the gateways before it that had the same.
+    pub board: Arc<Mutex<Board>>,
     /// Whether requests are counted.
     pub counts: bool,
     /// Where spans go, if anywhere.
     pub exporter: Option<Arc<Exporter>>,
+    /// Which stored changes of the configuration were seen; a bad one counts, too.
+    pub seen: u64,
+    /// Those changes, as the store has them.
+    changes: Arc<[u8]>,
 }
 
 /// Life of the process.
@@ -106,6 +113,8 @@ pub struct Thread {
     pub store: StoreClient,
     /// How many of its commands are in the process's count.
     pub counted_round_trips: Cell<u64>,
+    /// When the store was asked last, unix ms.
+    pub asked_ms: Cell<u64>,
     /// Open client connections.
     pub watches: RefCell<BTreeMap<u64, Arc<Watch>>>,
     /// Requests and background tasks under way.
@@ -122,11 +131,68 @@ impl Live {
     /// # Errors
     /// See [`CompileError`].
     pub fn compile(document: Document) -> Result<Self, CompileError> {
-        let board = Mutex::new(Board::new(document.origins.len()));
-        let gateway = acip_shell::plugins::compile(document)?;
-        let counts = gateway.plugins().any(|plugin| plugin.name() == MetricsPlugin::NAME);
+        let board = Arc::new(Mutex::new(Board::new(document.origins.len())));
+        let gateway = Arc::new(acip_shell::plugins::compile(document)?);
         let exporter = Exporter::new(gateway.document());
-        Ok(Self { gateway: Arc::new(gateway), board, counts, exporter })
+        Ok(Self { counts: counts(&gateway), gateway, board, exporter, seen: 0, changes: Arc::default() })
+    }
+
+    /// This one with another gateway. What is known of origins stays with them.
+    fn with(&self, gateway: Arc<Gateway>, seen: u64, changes: Arc<[u8]>) -> Self {
+        let board = if same_origins(&self.gateway, &gateway) {
+            Arc::clone(&self.board)
+        } else {
+            Arc::new(Mutex::new(Followed::board(&self.gateway, &lock(&self.board), &gateway)))
+        };
+        let exporter = Exporter::new(gateway.document());
+        Self { counts: counts(&gateway), gateway, board, exporter, seen, changes }
+    }
+}
+
+fn counts(gateway: &Gateway) -> bool {
+    gateway.plugins().any(|plugin| plugin.name() == MetricsPlugin::NAME)
+}
+
+impl Process {
+    /// Puts what the store says was changed in force, unless somebody else has done so since version `asked`. What is bad
+    /// is told to the operator, and the old gateway stays.
+    pub fn follow(&self, asked: u64, text: &[u8]) -> Arc<Live> {
+        let _alone = lock(&self.changing);
+        let live = self.live.load_full();
+        if live.seen != asked {
+            return live;
+        }
+        let followed = Followed::new(&live.gateway, text);
+        let (_, message) = followed.message();
+        if followed.errors.is_empty() {
+            tracing::info!(
+                version = followed.seen,
+                by = followed.by,
+                changed = followed.paths.join(", "),
+                "{message}"
+            );
+        } else {
+            tracing::error!(version = followed.seen, error = followed.detail(), "{message}");
+        }
+        let next = Arc::new(live.with(followed.gateway, followed.seen, text.into()));
+        self.live.store(Arc::clone(&next));
+        next
+    }
+
+    /// Puts another document of file and environment in force, with the stored changes laid over it.
+    ///
+    /// # Errors
+    /// All that is wrong with it; the old gateway stays.
+    pub fn rebase(&self, document: Document) -> Result<(), Vec<String>> {
+        let _alone = lock(&self.changing);
+        let live = self.live.load_full();
+        let base = acip_shell::plugins::compile(document).map_err(|error| vec![error.to_string()])?;
+        let gateway = match live.gateway.version() {
+            0 => base,
+            _ => base.follow(&live.changes)?,
+        };
+        self.live.store(Arc::new(live.with(Arc::new(gateway), live.seen, Arc::clone(&live.changes))));
+        Ok(())
     }
 }
 
@@ -150,6 +216,7 @@ impl Process {
             metrics: Mutex::default(),
             complaints: Arc::default(),
             live: ArcSwap::from_pointee(Live::compile(document)?),
+            changing: Mutex::new(()),
             memory: Arc::new(Mutex::new(memory)),
             store_round_trips: AtomicU64::new(0),
             store_errors: AtomicU64::new(0),

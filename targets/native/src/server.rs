@@ -14,7 +14,7 @@ use acip_core::{config::Document, gateway::CompileError};
 
 use crate::{
     control, listener,
-    process::{Live, Phase, Process},
+    process::{Phase, Process},
     store::{AddressError, StoreClient},
     thread,
     tls::{self, TlsError},
@@ -145,10 +145,9 @@ impl Server {
     /// Puts another document in force; the old gateway finishes what it began.
     ///
     /// # Errors
-    /// See [`CompileError`]; the old document stays.
-    pub fn replace(&self, document: Document) -> Result<(), CompileError> {
-        self.process.live.store(Arc::new(Live::compile(document)?));
-        Ok(())
+    /// All that is wrong with it; the old document stays.
+    pub fn replace(&self, document: Document) -> Result<(), Vec<String>> {
+        self.process.rebase(document)
     }
 
     /// Stops accepting and lets what is under way finish, for as long as `SHUTDOWN_GRACE_MS` says. Blocks.

@@ -61,6 +61,7 @@ pub fn run(
             pool: Rc::new(Pool::new(complaints)),
             store,
             counted_round_trips: Cell::new(0),
+            asked_ms: Cell::new(0),
             watches: RefCell::new(BTreeMap::new()),
             busy: Cell::new(0),
             entropy: RefCell::default(),

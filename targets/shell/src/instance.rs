@@ -12,6 +12,7 @@ use std::{
 use acip_core::{
     Epilogue, ErrorCode, Gateway, Refusal, RequestHead, Status,
     config::{Document, Format, LogLevel, Platform, Source},
+    control::{Followed, same_origins},
     facts::Entropy,
     origins::Board,
     plugins::metrics::Metrics as MetricsPlugin,
@@ -38,15 +39,22 @@ use crate::{
 /// One instance. Single-threaded.
 pub struct Instance {
     target: &'static str,
-    gateway: Arc<Gateway>,
+    /// As it was opened.
+    opened: Arc<Gateway>,
+    /// In force now.
+    gateway: RefCell<Arc<Gateway>>,
     /// Whether the configuration is bad, so that nothing is served.
     bad: bool,
-    counts: bool,
+    counts: Cell<bool>,
+    /// Which stored changes of the configuration were seen.
+    seen: Cell<u64>,
+    /// When the store was last asked for others, unix ms.
+    looked_ms: Cell<u64>,
     began_us: u64,
     board: RefCell<Board>,
     memory: RefCell<Memory>,
     metrics: RefCell<Metrics>,
-    exporter: Option<Arc<Exporter>>,
+    exporter: RefCell<Option<Arc<Exporter>>>,
     outbox: RefCell<Outbox>,
     records: Records,
     turn: Cell<u64>,
@@ -126,17 +134,20 @@ impl Instance {
             let detail = "set `REDIS_URL`, or `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN`";
             log.push(notice::json_line(moment.now_ms, LogLevel::Warn, message, Some(detail)));
         }
-        let counts = gateway.plugins().any(|plugin| plugin.name() == MetricsPlugin::NAME);
         let recorded = gateway.document().log.trace_record.as_ref().filter(|_| !bad);
         let recorded_bytes = recorded.map_or(0, |_| gateway.document().log.trace_max_bytes);
+        let gateway = Arc::new(gateway);
         let instance = Self {
-            exporter: Exporter::new(gateway.document()),
+            exporter: RefCell::new(Exporter::new(gateway.document())),
             outbox: RefCell::default(),
             records: Records::new(recorded_bytes),
             target,
             bad,
-            counts,
-            gateway: Arc::new(gateway),
+            counts: Cell::new(counts(&gateway)),
+            opened: Arc::clone(&gateway),
+            gateway: RefCell::new(gateway),
+            seen: Cell::new(0),
+            looked_ms: Cell::new(0),
             began_us: moment.mono_us,
             board: RefCell::new(board),
             memory: RefCell::new(memory),
@@ -172,19 +183,51 @@ impl Instance {
             };
             let message = "the gateway is not configured; its operator finds the reason in its log";
             let refusal = Refusal::new(ErrorCode::InternalError, "configuration", message);
-            return refuse(ports, &self.gateway, visitor, Some(head), refusal);
+            return refuse(ports, &self.opened, visitor, Some(head), refusal);
         }
-        serve(ports, Arc::clone(&self.gateway), visitor, request).await
+        serve(ports, self.gateway(), visitor, request).await
     }
 
-    /// The gateway.
-    pub fn gateway(&self) -> &Arc<Gateway> {
-        &self.gateway
+    /// The gateway that is in force.
+    pub fn gateway(&self) -> Arc<Gateway> {
+        Arc::clone(&self.gateway.borrow())
     }
 
-    /// Its document.
+    /// The document that it was opened with: the store's address is in it, and whatever else no change reaches.
     pub fn document(&self) -> &Document {
-        self.gateway.document()
+        self.opened.document()
+    }
+
+    /// For [`Ports::seen`]. Bad variables are mended by nobody but their writer.
+    pub fn seen(&self) -> Option<u64> {
+        (!self.bad).then(|| self.seen.get())
+    }
+
+    /// For [`Ports::look_is_due`]: not where no other instance can have changed anything.
+    pub fn look_is_due(&self, now_ms: u64) -> bool {
+        self.document().store.url.is_some() && now_ms.saturating_sub(self.looked_ms.get()) >= LOOK_MS
+    }
+
+    /// For [`Ports::follow`]: puts what the store says was changed in force, unless another request has. Returns the
+    /// gateway that is, and a line for the log where that is another one or what the store says is bad.
+    pub fn follow(&self, asked: u64, text: &[u8], now_ms: u64) -> (Arc<Gateway>, Option<String>) {
+        let before = self.gateway();
+        if asked != self.seen.get() {
+            return (before, None);
+        }
+        let followed = Followed::new(&before, text);
+        self.seen.set(followed.seen);
+        let line = followed.line(now_ms);
+        if !same_origins(&before, &followed.gateway) {
+            // A request that is still under way counts at the place where it began, which may be another's now: a
+            // moment's wrong figure in one instance, for want of a board for each request.
+            let board = Followed::board(&before, &self.board.borrow(), &followed.gateway);
+            self.board.replace(board);
+        }
+        self.counts.set(counts(&followed.gateway));
+        self.exporter.replace(Exporter::new(followed.gateway.document()));
+        self.gateway.replace(Arc::clone(&followed.gateway));
+        (followed.gateway, Some(line))
     }
 
     /// Which build: `cloudflare`, `spin`, `lambda`.
@@ -254,6 +297,8 @@ impl Instance {
         now_ms: u64,
     ) -> Option<String> {
         self.round_trips.set(self.round_trips.get().saturating_add(commands));
+        // Down or not: a store that does not answer is not waited for by requests that do not need it.
+        self.looked_ms.set(now_ms);
         let mut store = self.store.borrow_mut();
         let was_up = store.up;
         store.mode = mode;
@@ -277,8 +322,9 @@ impl Instance {
 
     /// For [`Ports::record`]: counts a request. Returns its line for the access log, if the level wants one.
     pub fn record(&self, epilogue: &Epilogue) -> Option<String> {
-        let document = self.document();
-        if self.counts {
+        let gateway = self.gateway();
+        let document = gateway.document();
+        if self.counts.get() {
             self.metrics.borrow_mut().record(epilogue, document);
         }
         access::is_written(&epilogue.record, document).then(|| access::json_line(&epilogue.record, document))
@@ -286,7 +332,7 @@ impl Instance {
 
     /// Takes a request's spans. What is to be sent now, all that waits up to a batch: an instance may never be called again.
     pub(crate) fn collect(&self, spans: Vec<Span>) -> Option<(Arc<Exporter>, Vec<Span>)> {
-        let exporter = Arc::clone(self.exporter.as_ref()?);
+        let exporter = self.exporter.borrow().clone()?;
         let mut outbox = self.outbox.borrow_mut();
         outbox.push(spans, &exporter);
         let batch = outbox.take(&exporter);
@@ -374,6 +420,13 @@ fn memory(document: &Document) -> Memory {
         ..limits
     })
 }
+
+fn counts(gateway: &Gateway) -> bool {
+    gateway.plugins().any(|plugin| plugin.name() == MetricsPlugin::NAME)
+}
+
+/// Between two looks at the store for the sake of the configuration alone.
+const LOOK_MS: u64 = 1_000;
 
 /// Some 16 MiB if everything were full; the smallest platform gives 128 MB for everything.
 const PART: usize = 8;

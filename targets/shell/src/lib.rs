@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod begin;
 mod body;
 mod capture;
 mod command;

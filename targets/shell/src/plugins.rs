@@ -40,10 +40,13 @@ pub fn compile(document: Document) -> Result<Gateway, CompileError> {
 /// # Errors
 /// See [`CompileError`].
 pub fn compile_with(document: Document, plugins: Plugins) -> Result<Gateway, CompileError> {
-    let mut all = acip_core::plugins::builtin(&document)?;
-    let own = own(&document).into_iter().chain(plugins(&document));
-    all.extend(own.map(|plugin| Arc::new(Guarded::new(plugin)) as Arc<dyn Plugin>));
-    Gateway::with_plugins(document, all)
+    let makes = move |document: &Document| {
+        let mut all = acip_core::plugins::builtin(document)?;
+        let own = own(document).into_iter().chain(plugins(document));
+        all.extend(own.map(|plugin| Arc::new(Guarded::new(plugin)) as Arc<dyn Plugin>));
+        Ok(all)
+    };
+    Gateway::compile_with(document, Arc::new(makes))
 }
 
 static REGISTERED: OnceLock<Plugins> = OnceLock::new();

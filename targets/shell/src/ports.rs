@@ -52,6 +52,24 @@ pub trait Ports: Clone + 'static {
         None
     }
 
+    /// Which stored changes of the configuration this build has seen, where the store is to say on requests if there
+    /// are others: see [`acip_core::Facts::seen`].
+    fn seen(&self) -> Option<u64> {
+        None
+    }
+
+    /// Puts in force what the store says was changed since version `asked`, unless somebody else has. The request begins
+    /// anew with what comes of it.
+    fn follow(&self, asked: u64, text: &[u8]) -> Option<(Self, Arc<Gateway>)> {
+        let _ = (asked, text);
+        None
+    }
+
+    /// Whether a request that does not need the store is to ask for changes all the same, because nothing has for a second.
+    fn look_is_due(&self) -> bool {
+        false
+    }
+
     /// Completes after so many milliseconds.
     fn sleep(&self, ms: u64) -> Self::Sleep;
 

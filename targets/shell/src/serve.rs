@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use acip_core::{
-    Exchange, Facts, Gateway, Outcome, Refusal, RequestHead, Step, Verdict,
-    plugin::{Answers, Source},
+    Facts, Gateway, Refusal, RequestHead, Verdict,
     plugins::departure::duration_header,
     store::Cells,
-    trace::{Origin, Recording},
     verdict::{Refresh, Reply},
 };
 use bytes::Bytes;
@@ -15,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 
 use crate::{
     account::{Account, Stage},
+    begin,
     body::Body,
     command::command,
     forward::{Client, forward},
@@ -39,26 +38,8 @@ pub async fn serve<P: Ports>(
     };
     let head =
         RequestHead { method: parts.method, uri: parts.uri, version: parts.version, headers: parts.headers };
-    if ports.records() {
-        let recording = Recording {
-            head: head.clone(),
-            facts: facts.clone(),
-            row: None,
-            origin: Origin::Silent,
-            outcome: Outcome::default(),
-        };
-        account.recording = Some(Box::new((Arc::clone(&gateway), recording)));
-    }
-    let step = gateway.begin(head, facts);
-    if step.takes_turn() {
-        ports.take_turn();
-    }
-    let verdict = match step {
-        Step::Settled(verdict) => verdict,
-        Step::Asking(exchange) => match ask(&mut account, exchange).await {
-            Some(verdict) => verdict,
-            None => return Response::new(Body::broken()),
-        },
+    let Some(verdict) = begin::verdict(&mut account, gateway, head, facts).await else {
+        return Response::new(Body::broken());
     };
     conclude(account, verdict, client).await
 }
@@ -100,28 +81,8 @@ fn facts<P: Ports>(ports: &P, visitor: Visitor) -> Facts {
         can_upgrade: ports.can_upgrade(),
         draining: ports.draining(),
         fleet: ports.fleet(),
+        seen: ports.seen(),
     }
-}
-
-/// The one round trip. None only if the account lost its exchange, which cannot happen.
-async fn ask<P: Ports>(account: &mut Account<P>, exchange: Exchange) -> Option<Verdict> {
-    account.enter(Stage::Asking(exchange));
-    let asked_us = account.ports.mono_us();
-    account.store_at_us = asked_us.saturating_sub(account.began_us);
-    let Stage::Asking(exchange) = account.stage() else { return None };
-    let (cells, source) = match account.ports.ask(exchange.batch()).await {
-        Ok(cells) => (cells, Source::Store),
-        Err(_) => match account.ports.fall_back(exchange.batch()) {
-            Some(cells) => (cells, Source::Fallback),
-            None => (Vec::new(), Source::Down),
-        },
-    };
-    account.store_us = account.ports.mono_us().saturating_sub(asked_us);
-    if let Some(recording) = &mut account.recording {
-        recording.1.row = Some((source, cells.clone()));
-    }
-    let Stage::Asking(exchange) = account.leave() else { return None };
-    Some(exchange.decide(Answers { cells: Cells(&cells), source }))
 }
 
 async fn conclude<P: Ports>(

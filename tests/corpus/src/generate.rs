@@ -198,6 +198,7 @@ impl World {
             turn: self.turn,
             can_upgrade: chance.one_in(2),
             draining: chance.one_in(50),
+            seen: None,
             fleet: chance.one_in(4).then_some("cloudflare"),
         }
     }

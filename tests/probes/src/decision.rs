@@ -220,6 +220,7 @@ fn facts(gateway: &Gateway, moment: u8) -> Facts {
         turn: u64::from(moment),
         can_upgrade: !moment.is_multiple_of(3),
         draining: moment.is_multiple_of(7),
+        seen: None,
         fleet: moment.is_multiple_of(11).then_some("spin"),
     }
 }

@@ -16,7 +16,8 @@ pub(crate) struct History {
 }
 
 /// All keys of a history.
-pub(crate) const KEYS: [&str; 14] = [
+pub(crate) const KEYS: [&str; 15] = [
+    "config",
     "hash:0",
     "key:0",
     "key:1",
@@ -162,6 +163,28 @@ fn tallies() -> impl Strategy<Value = Op> {
         .prop_map(|(key, adds, max, ttl_ms)| Op::Tally { key, adds, max, ttl_ms })
 }
 
+/// Texts that begin with a version, and some that nearly do.
+fn versions() -> impl Strategy<Value = String> {
+    let begins = select(vec![
+        "1,",
+        "2,",
+        "3,",
+        "03,",
+        "-1,",
+        "1.0,",
+        "",
+        ",",
+        "1}",
+        "999999999999999,",
+        "9999999999999999,",
+    ]);
+    let rest = select(vec!["", "\"é\":0}", "\"version\":9,"]);
+    prop_oneof![
+        8 => (begins, rest).prop_map(|(begins, rest)| format!("{{\"version\":{begins}{rest}")),
+        1 => select(vec!["", "{", " {\"version\":1,", "{\"Version\":1,"]).prop_map(String::from),
+    ]
+}
+
 fn operations() -> impl Strategy<Value = Op> {
     let member = any::<u32>().prop_map(|member| format!("m{member}"));
     let known = select(vec!["m", "n"]);
@@ -179,6 +202,15 @@ fn operations() -> impl Strategy<Value = Op> {
         },
     );
     prop_oneof![
+        2 => (keys_from(&["config"], NOT_STRINGS), 0..4_u64).prop_map(|(key, seen)| Op::Watch { key, seen }),
+        2 => (keys_from(&["config"], NOT_STRINGS), 0..4_u64, versions())
+            .prop_map(|(key, seen, value)| Op::Replace { key, seen, value }),
+        1 => (versions(), ttls()).prop_map(|(value, ttl_ms)| Op::Set {
+            key: "config".into(),
+            value: value.into(),
+            ttl_ms,
+            only_new: false,
+        }),
         6 => keys_from(&["key:0", "key:1"], &KEYS).prop_map(|key| Op::Record { key }),
         3 => (keys_from(&["worker:0"], &KEYS), select(vec!["h1", "h2", ""]))
             .prop_map(|(key, presented)| Op::WorkerRecord { key, presented: presented.into() }),

@@ -12,7 +12,9 @@ use std::{collections::BTreeMap, sync::Barrier};
 
 use acip_core::{
     config::Algorithm,
-    store::{Batch, Cell, Guard, LimitSpec, Memory, Op, Reply, Script, StoreError, resp},
+    store::{
+        Ask, Batch, Cell, Cells, Guard, LimitSpec, Memory, Op, Replaced, Reply, Script, StoreError, resp,
+    },
 };
 use proptest::{
     prop_assert_eq,
@@ -40,6 +42,8 @@ fn prefixed(op: &Op, prefix: &str) -> Op {
         Op::Record { key }
         | Op::WorkerRecord { key, .. }
         | Op::Get { key }
+        | Op::Watch { key, .. }
+        | Op::Replace { key, .. }
         | Op::Hash { key, .. }
         | Op::Tally { key, .. }
         | Op::Refund { key, .. }
@@ -161,6 +165,41 @@ fn script_and_model_agree_on_random_histories() {
     for kind in [None, Some(true), Some(false)] {
         assert!(admissions.get(&kind).is_some_and(|count| *count > 5000), "{admissions:?}");
     }
+}
+
+#[test]
+fn of_50_writers_of_one_version_one_writes() {
+    let server = Server::start();
+    let script = Script::new();
+    Connection::new(&server).command(&["SCRIPT", "LOAD", Script::SOURCE]);
+    let barrier = Barrier::new(50);
+    let written: usize = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..50)
+            .map(|writer| {
+                let (mut connection, script, barrier) = (Connection::new(&server), &script, &barrier);
+                scope.spawn(move || {
+                    let mut ask = Ask::new(START);
+                    let value = format!("{{\"version\":1,\"by\":\"{writer}\"}}");
+                    let slot = ask.replace("config".into(), 0, value.clone());
+                    let batch = ask.into_batch();
+                    let mut out = Vec::new();
+                    script.encode_evalsha(&batch, &mut out);
+                    barrier.wait();
+                    connection.send(&out);
+                    let row = resp::row(connection.reply(), batch.width()).unwrap();
+                    match Cells(&row).replaced(slot) {
+                        Replaced::Written => 1,
+                        Replaced::Lost(theirs) => {
+                            assert!(theirs.starts_with(b"{\"version\":1,") && theirs != value, "{theirs:?}");
+                            0
+                        }
+                    }
+                })
+            })
+            .collect();
+        writers.into_iter().map(|writer| writer.join().unwrap()).sum()
+    });
+    assert_eq!(written, 1);
 }
 
 #[test]

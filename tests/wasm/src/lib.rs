@@ -77,6 +77,7 @@ fn facts(seed: u32) -> Facts {
         turn: u64::from(seed),
         can_upgrade: false,
         draining: false,
+        seen: None,
         fleet: None,
     }
 }

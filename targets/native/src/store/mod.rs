@@ -161,6 +161,11 @@ impl StoreClient {
         }
     }
 
+    /// Whether a batch may be taken apart.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
     /// How it stands.
     pub fn status(&self) -> StoreStatus {
         match self {

@@ -59,7 +59,7 @@ fn parts(op: &Op) -> (&'static str, &str, Bytes, Option<u64>) {
         Op::Spend { limit, .. } => ("spend", &limit.key, Bytes::new(), None),
         Op::Refund { key, .. } => ("refund", key, Bytes::new(), None),
         Op::Tally { key, ttl_ms, .. } => ("tally", key, Bytes::new(), Some(*ttl_ms)),
-        Op::Record { key } | Op::WorkerRecord { key, .. } | Op::Get { key } | Op::Hash { key, .. } => {
+        Op::Record { key } | Op::WorkerRecord { key, .. } | Op::Get { key } | Op::Watch { key, .. } | Op::Replace { key, .. } | Op::Hash { key, .. } => {
             ("read", key, Bytes::new(), None)
         }
         Op::SpendRecord { prefix, .. } => ("spend-record", prefix, Bytes::new(), None),
