@@ -30,6 +30,10 @@ pub enum Page {
     Plugin(String),
     /// `/gateway/config`
     Config,
+    /// `/gateway/config/history`
+    ConfigHistory,
+    /// `/gateway/config/rollback`
+    ConfigRollback,
     /// `/gateway/ui`
     Ui,
 }

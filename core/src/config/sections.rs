@@ -114,6 +114,7 @@ pub(super) const CUSTOM_PLUGIN: &[Field] = &[
 
 /// Names under `[plugins]`.
 pub(super) const PLUGINS: &[&str] = &[
+    "admin-plugin",
     "auth-plugin",
     "cel-plugin",
     "rate-limit-plugin",

@@ -7,7 +7,7 @@ use alloc::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::config::{Algorithm, Strategy, WorkerTokens, suggestion};
+use crate::config::{Algorithm, Strategy, WorkerTokens, is_custom, suggestion};
 
 /// What is wanted of a plugin. What is none stays as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,10 +61,13 @@ impl PluginWish {
             }
         }
         if let Some(config) = &self.config {
-            let Some(section) = section(name) else {
-                return Err(format!("config: `{name}` has no settings of its own"));
-            };
-            put(&mut patch, &[section], Value::Object(config.clone()));
+            match section(name) {
+                Some(section) => put(&mut patch, &[section], Value::Object(config.clone())),
+                None if is_custom(name) => {
+                    put(&mut patch, &["plugins", name, "config"], Value::Object(config.clone()));
+                }
+                None => return Err(format!("config: `{name}` has no settings of its own")),
+            }
         }
         match (&self.implementation, slot(name)) {
             (None, _) => {}

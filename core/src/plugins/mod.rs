@@ -5,6 +5,7 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 
 use crate::{config::Document, gateway::CompileError, plugin::Plugin};
 
+pub mod admin;
 pub mod arrival;
 pub mod auth;
 pub mod cache;
@@ -40,6 +41,7 @@ pub fn builtin(document: &Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError
         Arc::new(router::Router::new(document)),
         Arc::new(cache::Cache::new(document)?),
         Arc::new(metrics::Metrics::new(document)),
+        Arc::new(admin::Admin::new(document)),
         Arc::new(health::Health::new(document)),
     ])
 }

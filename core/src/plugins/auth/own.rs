@@ -76,6 +76,8 @@ fn page(rules: &Rules, request: &Request) -> Option<Page> {
             Page::Plugin(String::from(name))
         }
         "/gateway/config" => Page::Config,
+        "/gateway/config/history" => Page::ConfigHistory,
+        "/gateway/config/rollback" => Page::ConfigRollback,
         "/gateway/ui" => Page::Ui,
         _ => return None,
     })
@@ -90,9 +92,10 @@ fn methods(page: &Page) -> &'static [Method] {
         | Page::Ready
         | Page::Metrics
         | Page::Plugins
-        | Page::Plugin(_)
-        | Page::Config
+        | Page::ConfigHistory
         | Page::Ui => &[Method::GET, Method::HEAD],
+        Page::Plugin(_) | Page::Config => &[Method::GET, Method::HEAD, Method::PATCH],
+        Page::ConfigRollback => &[Method::POST],
     }
 }
 

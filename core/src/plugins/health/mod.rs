@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
 use crate::{
+    Gateway,
     config::{Document, OnStoreError},
     flow::Flow,
     http::list,
@@ -101,6 +102,11 @@ impl Condition {
     }
 }
 
+/// The page of one plugin; none where none is called so.
+pub(crate) fn plugin_page(gateway: &Gateway, name: &str) -> Option<Value> {
+    pages::plugin(gateway, name)
+}
+
 /// Renders a page.
 pub(crate) fn render(report: Report, status: &Status) -> Reply {
     let format = report.metrics();
@@ -129,7 +135,8 @@ pub(crate) fn render(report: Report, status: &Status) -> Reply {
             }
         },
         Page::Ui => ui::answer(),
-        Page::Config => json(StatusCode::OK, &document.masked()),
+        // The last two are the admin plugin's, which answers them before anybody renders.
+        Page::Config | Page::ConfigHistory | Page::ConfigRollback => json(StatusCode::OK, &document.masked()),
         Page::Metrics => {
             let open_metrics = format == Some(MetricsFormat::OpenMetrics);
             let kind = if open_metrics { OPEN_METRICS } else { PROMETHEUS };

@@ -7,6 +7,7 @@ use super::Condition;
 use crate::{
     Gateway,
     config::{Document, OnStoreError},
+    control,
     flow::Flow,
     keys::iso8601,
     plugin::Plugin,
@@ -109,9 +110,13 @@ pub(super) fn plugins(gateway: &Gateway) -> Value {
 
 /// `/gateway/plugins/{name}`.
 pub(super) fn plugin(gateway: &Gateway, name: &str) -> Option<Value> {
-    all(gateway)
-        .find(|(plugin, _)| plugin.name() == name)
-        .map(|(plugin, active)| describe(gateway, plugin, active))
+    let (plugin, active) = all(gateway).find(|(plugin, _)| plugin.name() == name)?;
+    let mut page = describe(gateway, plugin, active);
+    if let Some(page) = page.as_object_mut() {
+        let others = control::implementations(name);
+        page.insert("implementations".into(), others.into());
+    }
+    Some(page)
 }
 
 fn all(gateway: &Gateway) -> impl Iterator<Item = (&dyn Plugin, bool)> {

@@ -115,6 +115,8 @@ const PLAIN: &[(&str, Kind, Auth)] = &[
     ("/gateway/plugins", Kind::Own, Auth::Admin),
     ("/gateway/plugins/{name}", Kind::Own, Auth::Admin),
     ("/gateway/config", Kind::Own, Auth::Admin),
+    ("/gateway/config/history", Kind::Own, Auth::Admin),
+    ("/gateway/config/rollback", Kind::Own, Auth::Admin),
     // A page without figures: a browser that goes to an address cannot send a token.
     ("/gateway/ui", Kind::Own, Auth::Open),
     ("/gateway/*", Kind::Own, Auth::Admin),

