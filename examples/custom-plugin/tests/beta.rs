@@ -37,6 +37,7 @@ fn answer(gateway: &Arc<Gateway>, path: &str, field: Option<&'static str>) -> Op
         can_upgrade: false,
         draining: false,
         fleet: None,
+        seen: None,
     };
     match gateway.begin(head, facts) {
         Step::Settled(Verdict::Reply(reply)) => Some(reply.answer),
