@@ -184,9 +184,14 @@ impl Gateway {
         self.version
     }
 
+    /// All plugins, those that are off at the end.
+    pub fn all_plugins(&self) -> impl Iterator<Item = &dyn Plugin> {
+        self.registry.iter().chain(self.registry.inactive())
+    }
+
     /// A plugin, whether it is on or off.
     pub fn plugin(&self, name: &str) -> Option<&dyn Plugin> {
-        self.registry.iter().chain(self.registry.inactive()).find(|plugin| plugin.name() == name)
+        self.all_plugins().find(|plugin| plugin.name() == name)
     }
 
     /// The document it was compiled from.

@@ -28,6 +28,7 @@ mod recording;
 mod redis_rest;
 mod redis_settings;
 mod rest;
+mod runtime_changes;
 mod secrets;
 mod signals;
 mod spin;

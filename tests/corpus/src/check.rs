@@ -253,12 +253,14 @@ fn shown(body: &Bytes) -> String {
     String::from_utf8_lossy(body).chars().take(400).collect()
 }
 
-const CODES: [(&str, u16); 15] = [
+const CODES: [(&str, u16); 17] = [
     ("BAD_REQUEST", 400),
     ("UNAUTHORIZED", 401),
     ("FORBIDDEN", 403),
     ("NOT_FOUND", 404),
     ("METHOD_NOT_ALLOWED", 405),
+    ("CONFLICT", 409),
+    ("PRECONDITION_FAILED", 412),
     ("PAYLOAD_TOO_LARGE", 413),
     ("RATE_LIMIT_EXCEEDED", 429),
     ("HEADERS_TOO_LARGE", 431),

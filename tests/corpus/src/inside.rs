@@ -11,7 +11,6 @@ use std::{
 };
 
 use acip_core::{
-    Gateway,
     config::{Document, Format, Platform, Source},
     facts::{Hints, Peer},
     origins::{Board, Observation},
@@ -75,7 +74,6 @@ pub struct InProcess {
 }
 
 struct Running {
-    gateway: Arc<Gateway>,
     world: Rc<World>,
 }
 
@@ -108,10 +106,9 @@ impl Target for InProcess {
         let source = Source { name: "document", text: &text, format: Format::Json };
         let document = Document::read(Some(source), case.variables.clone(), Platform::Native)
             .map_err(|errors| errors.to_string())?;
-        let world = Rc::new(World::new(&document, Rc::clone(&self.store)));
         let gateway = compile_with(document, custom_plugin::plugins).map_err(|error| error.to_string())?;
-        let gateway = Arc::new(gateway);
-        self.running = Some(Running { gateway, world });
+        let world = Rc::new(World::new(Arc::new(gateway), Rc::clone(&self.store)));
+        self.running = Some(Running { world });
         Ok(())
     }
 
@@ -136,7 +133,8 @@ impl Target for InProcess {
 
 impl Running {
     fn send(&self, step: &Step) -> Result<Seen, String> {
-        let (gateway, world) = (&self.gateway, &self.world);
+        let world = &self.world;
+        let gateway = Arc::clone(&world.gateway.borrow());
         world.prepare(step);
         if let Some(origins) = &step.origins {
             let document = gateway.document();
@@ -169,7 +167,7 @@ impl Running {
         let peer = Peer { ip: step.client.unwrap_or(CLIENT), tls: step.tls };
         let ports = CasePorts(Rc::clone(world));
         let mut seen = Seen::default();
-        let answer = serve(&ports, Arc::clone(gateway), Visitor { peer, hints }, request);
+        let answer = serve(&ports, Arc::clone(&gateway), Visitor { peer, hints }, request);
         let response = world.until(answer)?;
         seen.status = response.status().as_u16();
         seen.headers = response.headers().clone();
@@ -208,7 +206,8 @@ impl Running {
         let claims = |batch: &&Batch| matches!(batch.ops.last(), Some(Op::Set { only_new: true, .. }));
         let asks = batches.iter().filter(|batch| !written.contains(batch) && !claims(batch)).count();
         let refreshes = epilogues.len().saturating_sub(1);
-        let document = self.gateway.document();
+        let gateway = self.world.gateway.borrow();
+        let document = gateway.document();
         let mut told = Told {
             commands: u64::try_from(asks + written.len()).unwrap_or(u64::MAX),
             // A refresh behind the client's back asks for its claim alone.

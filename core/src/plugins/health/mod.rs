@@ -103,7 +103,7 @@ impl Condition {
 }
 
 /// The page of one plugin; none where none is called so.
-pub(crate) fn plugin_page(gateway: &Gateway, name: &str) -> Option<Value> {
+pub fn plugin_page(gateway: &Gateway, name: &str) -> Option<Value> {
     pages::plugin(gateway, name)
 }
 

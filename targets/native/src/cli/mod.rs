@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and the exit codes 0 (done), 1 (failed while running) and 2 (usage or
 //! configuration). Start at [`run`].
 
+mod changes;
 mod keys;
 mod load;
 mod recorded;
@@ -51,6 +52,12 @@ enum Command {
     /// Manage API keys in Redis
     #[command(subcommand)]
     Keys(keys::Command),
+    /// List and change plugins while gateways run; they follow at their next request
+    #[command(subcommand)]
+    Plugins(changes::Plugins),
+    /// List what was changed while gateways run, and go back
+    #[command(subcommand)]
+    Config(changes::Config),
     /// Decide recorded requests again and compare (see `TRACE_RECORD`)
     Replay(recorded::Replay),
     /// Say why a recorded request was decided as it was
@@ -101,6 +108,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Demo => demonstrate(&source),
         Command::Check => check(&source.read()?),
         Command::Keys(command) => keys::run(command, &source.read()?),
+        Command::Plugins(command) => changes::plugins(command, source.read()?),
+        Command::Config(command) => changes::config(command, source.read()?),
         Command::Replay(replay) => recorded::replay(&replay),
         Command::Explain(explain) => recorded::explain(&explain),
         Command::Token(TokenCommand::Hash) => hash_token(&source.read()?),

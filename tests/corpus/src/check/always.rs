@@ -30,7 +30,10 @@ pub(super) fn check(case: &Case, step: &Step, seen: &Seen, wrong: &mut Vec<Strin
     let with = headers.contains_key("access-control-allow-credentials");
     same("`*` with credentials", &false, &(any && with), wrong);
     if let Some(inside) = &seen.inside {
-        if inside.asks > 1 {
+        // A page that changes something asks until that is done.
+        let changes =
+            ["PATCH /gateway/", "POST /gateway/"].iter().any(|begin| step.request.starts_with(begin));
+        if inside.asks > 1 && !changes {
             wrong.push(format!("{} commands to the store before the verdict", inside.asks));
         }
         for secret in secrets(case, step) {

@@ -6,12 +6,13 @@ use std::{
     future::pending,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use acip_core::{
-    Epilogue, OriginFailure, Report, Status,
-    config::Document,
+    Epilogue, Gateway, OriginFailure, Report, Status,
+    control::Followed,
     facts::Entropy,
     origins::Board,
     report::StoreStatus,
@@ -58,6 +59,9 @@ pub(super) struct World {
     pub(super) asked: RefCell<Vec<Batch>>,
     pub(super) epilogues: RefCell<Vec<Epilogue>>,
     pub(super) sent: RefCell<Vec<Sent>>,
+    /// In force, and the stored changes that were seen.
+    pub(super) gateway: RefCell<Arc<Gateway>>,
+    seen: Slot<u64>,
 }
 
 /// One attempt.
@@ -67,7 +71,8 @@ pub(super) struct Sent {
 }
 
 impl World {
-    pub(super) fn new(document: &Document, store: Rc<RefCell<dyn Store>>) -> Self {
+    pub(super) fn new(gateway: Arc<Gateway>, store: Rc<RefCell<dyn Store>>) -> Self {
+        let document = gateway.document();
         Self {
             now_us: Slot::new(START_MS * 1000),
             mono_us: Slot::new(1_000_000),
@@ -89,6 +94,8 @@ impl World {
             asked: RefCell::default(),
             epilogues: RefCell::default(),
             sent: RefCell::default(),
+            seen: Slot::new(0),
+            gateway: RefCell::new(gateway),
         }
     }
 
@@ -236,6 +243,22 @@ impl Ports for CasePorts {
     fn draining(&self) -> bool {
         self.0.draining.get()
     }
+    fn seen(&self) -> Option<u64> {
+        Some(self.0.seen.get())
+    }
+
+    fn follow(&self, _: u64, text: &[u8]) -> Option<(Self, Arc<Gateway>)> {
+        let before = Arc::clone(&self.0.gateway.borrow());
+        let followed = Followed::new(&before, text);
+        self.0.seen.set(followed.seen);
+        let board = Followed::board(&before, &self.0.board.borrow(), &followed.gateway);
+        self.0.board.replace(board);
+        self.0.gateway.replace(Arc::clone(&followed.gateway));
+        // It did nothing but say so.
+        self.0.asked.borrow_mut().clear();
+        Some((self.clone(), followed.gateway))
+    }
+
     fn sleep(&self, ms: u64) -> Timer {
         self.0.slept_ms.set(ms);
         Timer::new(&self.0, ms)
