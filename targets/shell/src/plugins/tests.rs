@@ -74,6 +74,7 @@ fn send(gateway: &Arc<Gateway>, path: &str) -> (u16, usize) {
         can_upgrade: false,
         draining: false,
         fleet: None,
+        seen: None,
     };
     let Step::Settled(verdict) = gateway.begin(head, facts) else { panic!("nobody asks") };
     let (status, closing) = match verdict {
