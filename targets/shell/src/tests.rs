@@ -347,3 +347,38 @@ fn head_gets_the_length_and_no_body() {
     drop(response);
     assert_eq!(end(&ports).1, End::Complete);
 }
+
+/// The one way in which all builds without a process that lives send their spans.
+#[test]
+fn spans_go_out_after_the_response_and_a_collector_that_fails_costs_nothing() {
+    let variables = [
+        ("OTEL_ENABLED", "true"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+        ("FASTAPI_URL", "http://127.0.0.1:1"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let opened = Instance::open("spin", variables, Moment { now_ms: 0, mono_us: 0 });
+    let answer = || Script::Answer(vec![Step::Chunk("ok")]);
+    let broken = Script::Fail(OriginFailure::Unreachable, false);
+    let ports = Scripted::new(1, vec![answer(), answer(), answer(), broken]);
+    assert!(ports.0.instance.set(opened.instance).is_ok());
+    let instance = ports.0.instance.get().expect("just set");
+    for exported in [true, false] {
+        let sent = ports.0.uploads.borrow().len();
+        let request = Request::get("/health").header("host", "a").body(Chunks(VecDeque::new()));
+        let peer = Peer { ip: Ipv4Addr::LOCALHOST.into(), tls: false };
+        let visitor = Visitor { peer, hints: Hints::default() };
+        let mut served = pin!(instance.serve(&ports, visitor, request.expect("a request")));
+        let Poll::Ready(mut response) = poll(&mut served) else { panic!("no answer") };
+        assert_eq!((response.status(), rest(response.body_mut()).as_str()), (StatusCode::OK, "ok"));
+        assert_eq!(ports.0.uploads.borrow().len(), sent + 1, "the client waits for no collector");
+        ports.run_tasks();
+        assert_eq!(ports.0.uploads.borrow().len(), sent + 1 + usize::from(exported));
+    }
+    let uploads = ports.0.uploads.borrow();
+    assert!(uploads[1].contains("resourceSpans") && uploads[1].contains("GET /health"), "{}", uploads[1]);
+    let format = Some(acip_core::report::MetricsFormat::Prometheus);
+    let page = instance.status(0, 0, format).metrics;
+    let counts = |name: &str| page.lines().any(|line| line.starts_with(name) && !line.ends_with(" 0"));
+    assert!(counts("gateway_spans_exported_total ") && counts("gateway_spans_dropped_total "), "{page}");
+}

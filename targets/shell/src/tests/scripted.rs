@@ -1,7 +1,7 @@
 //! Ports that do what a case says, with a clock that moves when it is told to.
 
 use std::{
-    cell::{Cell as Slot, RefCell},
+    cell::{Cell as Slot, OnceCell, RefCell},
     collections::VecDeque,
     convert::Infallible,
     future::pending,
@@ -16,13 +16,14 @@ use acip_core::{
     origins::Board,
     outcome::AccessRecord,
     store::{Batch, Cell},
+    telemetry::span::Span,
     verdict::Attempt,
 };
 use bytes::Bytes;
 use http::{Extensions, Response};
 use http_body::{Body, Frame};
 
-use crate::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload};
+use crate::{Failure, Instance, OriginRequest, Ports, StoreDown, Tunnelled, Upload, export};
 
 /// What an origin does with the next attempt.
 pub(super) enum Script {
@@ -60,6 +61,8 @@ pub(super) struct State {
     pub(super) asked: RefCell<Vec<Batch>>,
     pub(super) records: RefCell<Vec<AccessRecord>>,
     pub(super) tasks: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
+    /// What keeps spans, where the case has one.
+    pub(super) instance: OnceCell<Instance>,
     released: Slot<bool>,
 }
 
@@ -75,6 +78,7 @@ impl Scripted {
             asked: RefCell::default(),
             records: RefCell::default(),
             tasks: RefCell::default(),
+            instance: OnceCell::new(),
             released: Slot::new(false),
         }))
     }
@@ -241,6 +245,9 @@ impl Ports for Scripted {
     }
     fn record(&self, epilogue: &Epilogue) {
         self.0.records.borrow_mut().push(epilogue.record.clone());
+    }
+    fn export(&self, spans: Vec<Span>) {
+        export::behind(self, |ports| ports.0.instance.get().expect("an instance"), |_| {}, spans);
     }
     async fn status(&self, _: &Report) -> Status {
         Status::default()
