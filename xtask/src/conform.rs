@@ -24,8 +24,8 @@ pub(crate) enum Which {
     Lambda,
 }
 
-/// Runs them and prints the matrix; fails where any case does.
-pub(crate) fn run(which: Option<Which>) -> Result<(), Error> {
+/// Runs them over these transports and prints the matrix; fails where any case does.
+pub(crate) fn run(which: Option<Which>, transports: &[&str]) -> Result<(), Error> {
     setup::packages(setup::TESTS)?;
     test::gateway()?;
     must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-corpus"])?)?;
@@ -60,13 +60,16 @@ pub(crate) fn run(which: Option<Which>) -> Result<(), Error> {
         names.insert(0, "native");
     }
     for name in names {
-        for transport in ["tcp", "rest"] {
+        for &transport in transports {
             row(&[("ACIP_TARGET", name), ("ACIP_TRANSPORT", transport)], "live")?;
         }
     }
     println!("| target | passed | failed | skipped | why |\n|---|---|---|---|---|\n{}", rows.join("\n"));
     if failed { Err("cases fail; they are listed above".to_owned()) } else { Ok(()) }
 }
+
+/// All of them.
+pub(crate) const TRANSPORTS: &[&str] = &["tcp", "rest"];
 
 /// What a run prints, also where cases failed; why they did goes to the person at once.
 fn matrix(mut conform: std::process::Command) -> Result<(String, bool), Error> {

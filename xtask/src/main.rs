@@ -77,7 +77,7 @@ fn main() -> ExitCode {
         Task::Worker(act) => Target::Worker.act(&act),
         Task::Spin(act) => Target::Spin.act(&act),
         Task::Lambda(act) => Target::Lambda.act(&act),
-        Task::Conform { target } => conform::run(target),
+        Task::Conform { target } => conform::run(target, conform::TRANSPORTS),
         Task::CacheTests { id } => cache_tests::run(id.as_deref()),
         Task::Mutants { filter } => mutants::run(filter.as_deref()),
         Task::Replay { seed, count } => replay::run(seed, count),

@@ -1,7 +1,9 @@
 //! `cargo xtask test`: everything that is tested, in one run.
 
 use crate::{
-    cache_tests, replay,
+    cache_tests,
+    conform::{self, Which},
+    replay,
     run::{Error, cargo, must, nextest},
     setup,
     targets::{self, PORTABLE, Target},
@@ -33,6 +35,9 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
         target.build()?;
         target.test_once()?;
     }
+    // The core's own rows are among the tests of the workspace.
+    conform::run(Some(Which::Native), conform::TRANSPORTS)?;
+    conform::run(Some(Which::Lambda), &["tcp"])?;
     Ok(())
 }
 
