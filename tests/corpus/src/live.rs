@@ -83,6 +83,21 @@ impl Live {
         Ok(Running { gateway, origins, configuration })
     }
 
+    /// Waits until nothing comes any more of what a gateway does at its start: builds that count in the store count being asked
+    /// whether they are ready, after they have said so, and that is not to be taken for what a step leaves behind.
+    fn rest(&mut self) -> Result<(), String> {
+        let mut run = self.store.scripts_run()?;
+        let mut since = Instant::now();
+        while Build::current() != Build::Native && since.elapsed() < QUIET {
+            thread::sleep(Duration::from_millis(1));
+            let now = self.store.scripts_run()?;
+            if now != run {
+                (run, since) = (now, Instant::now());
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until Redis has run so many scripts more.
     fn settle(&mut self, commands: u64) -> Result<(), String> {
         let end = Instant::now() + SETTLES;
@@ -121,6 +136,7 @@ impl Target for Live {
         if self.running.as_ref().is_none_or(|running| running.configuration != configuration) {
             self.running = None;
             self.running = Some(self.open(case, configuration)?);
+            self.rest()?;
         }
         self.store.clear()?;
         let batch = Batch { now_ms: wire::now_ms(), ops: contents(case) };
@@ -218,5 +234,8 @@ fn set_origins(document: &mut Value, urls: &[String]) {
 
 const COUNTED: [&str; 6] =
     ["retry-after", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "age", "x-ratelimit-limit"];
+/// With nothing sent for so long, nothing is under way.
+const QUIET: Duration = Duration::from_millis(50);
+
 /// Longer than any epilogue takes; a target that sends fewer commands waits so long.
 const SETTLES: Duration = Duration::from_millis(500);
