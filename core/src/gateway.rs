@@ -71,6 +71,14 @@ pub enum CompileError {
         /// Its name.
         name: String,
     },
+    /// A plugin that is not built in cannot be made from its settings.
+    #[error("`plugins.{name}`: {reason}")]
+    Plugin {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// A route pattern that cannot be matched, or that another one hides.
     #[error("route `{pattern}`: {reason}")]
     Route {

@@ -69,6 +69,20 @@ impl ErrorCode {
         }
     }
 
+    /// The code with which a plugin refuses, by its status; none where a status has no code, or is not for plugins to give.
+    pub fn of_refusal(status: u16) -> Option<Self> {
+        Some(match status {
+            400 => Self::BadRequest,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            405 => Self::MethodNotAllowed,
+            413 => Self::PayloadTooLarge,
+            429 => Self::RateLimitExceeded,
+            503 => Self::Overloaded,
+            _ => return None,
+        })
+    }
+
     /// Its status.
     pub fn status(self) -> StatusCode {
         match self {

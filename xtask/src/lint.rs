@@ -9,6 +9,9 @@ use crate::{
 pub(crate) fn run() -> Result<(), Error> {
     must(cargo(&["fmt", "--all", "--check"])?)?;
     must(cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])?)?;
+    // What is off by default.
+    let components = ["clippy", "--locked", "--package", "acip-gateway", "--features", "components"];
+    must(cargo(&[&components[..], &["--", "-D", "warnings"]].concat())?)?;
     targets::templates()?;
     deny()
 }

@@ -7,6 +7,7 @@ use crate::{
     run::{Error, cargo, must, nextest},
     setup,
     targets::{self, PORTABLE, Target},
+    wasm,
 };
 
 /// Installs what is missing, builds the gateway and runs the tests; then the core's wasm, the REST transport, and the
@@ -16,6 +17,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     setup::python()?;
     setup::node()?;
     gateway()?;
+    wasm::guests()?;
     if filter.is_none() {
         replay::run(replay::SEED, replay::COUNT)?;
     }

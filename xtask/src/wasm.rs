@@ -50,6 +50,23 @@ pub(crate) fn replayer() -> Result<PathBuf, Error> {
     Ok(root()?.join("target/wasm").join(WASIP2).join("release/acip-replay.wasm"))
 }
 
+/// Builds the example of a plugin as a component, and the one that tests want.
+pub(crate) fn guests() -> Result<(), Error> {
+    guest("examples/component-plugin/Cargo.toml")?;
+    guest("targets/components/tests/guest/Cargo.toml")
+}
+
+fn guest(manifest: &str) -> Result<(), Error> {
+    let mut build =
+        cargo(&["build", "--locked", "--release", "--target", WASIP2, "--manifest-path", manifest])?;
+    build.args(["--target-dir", "target/wasm"]);
+    if let Some(compiler) = compiler(WASIP2)? {
+        build.env("RUSTC", compiler).env("PATH", with_linkers()?);
+        build.env("CARGO_PROFILE_RELEASE_LTO", "off");
+    }
+    must(build)
+}
+
 /// Where the module is once it is built.
 pub(crate) fn module() -> Result<PathBuf, Error> {
     Ok(root()?.join("target/wasm").join(UNKNOWN).join("release/acip_wasm.wasm"))

@@ -34,7 +34,7 @@ pub use model::*;
 pub use overlay::AT_START;
 pub use read::{Platform, scalars};
 pub use reference::{example_env, reference};
-pub use rules::{Deny, Fieldset, Rule, RuleLimit};
+pub use rules::{Deny, Fieldset, Rule, RuleLimit, field_name};
 pub use schema::schema;
 pub use secret::Secret;
 pub(crate) use sections::is_custom;

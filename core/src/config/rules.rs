@@ -152,7 +152,7 @@ fn rule(fields: &mut Fields<'_>, name: String, faults: &mut Faults<'_>) -> Optio
         }
     });
     let deny = fields.table("deny", faults).flatten().map(|mut deny| {
-        let code = deny.get("status", faults).map_or(Some(ErrorCode::Forbidden), code_of);
+        let code = deny.get("status", faults).map_or(Some(ErrorCode::Forbidden), ErrorCode::of_refusal);
         if code.is_none() {
             let message = "this status has no error code: write 400, 403, 404, 405, 413, 429 or 503";
             deny.refuse("status", message.to_string(), faults);
@@ -249,19 +249,6 @@ pub(super) fn masked(rule: &Rule) -> Value {
     shown
 }
 
-fn code_of(status: u16) -> Option<ErrorCode> {
-    Some(match status {
-        400 => ErrorCode::BadRequest,
-        403 => ErrorCode::Forbidden,
-        404 => ErrorCode::NotFound,
-        405 => ErrorCode::MethodNotAllowed,
-        413 => ErrorCode::PayloadTooLarge,
-        429 => ErrorCode::RateLimitExceeded,
-        503 => ErrorCode::Overloaded,
-        _ => return None,
-    })
-}
-
 impl Knob for Vec<String> {
     fn read(parts: &[&str], kind: Kind) -> Result<Self, Flaw> {
         let Kind::List(form) = kind else { return Err(Flaw::new(kind.accepts())) };
@@ -304,8 +291,11 @@ impl Knob for Fieldset {
     }
 }
 
-/// A field that a rule may touch.
-fn field_name(text: &str) -> Result<HeaderName, String> {
+/// The name of a field that a rule or a component may set or remove.
+///
+/// # Errors
+/// What is accepted: it is no name, or the gateway's, the connection's or a credential's.
+pub fn field_name(text: &str) -> Result<HeaderName, String> {
     let name = HeaderName::try_from(text).map_err(|_| Form::FieldName.accepts().to_string())?;
     let word = name.as_str();
     let taken = TAKEN.contains(&word)

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use acip_core::{
-    ErrorCode, Flow, Refusal,
+    CompileError, ErrorCode, Flow, Refusal,
     config::Document,
     plugin::{Plan, Plugin},
     store::Ask,
@@ -12,8 +12,8 @@ use acip_core::{
 use http::{HeaderValue, header::HeaderName};
 
 /// What is registered: `acip_gateway::plugins::register(custom_plugin::plugins)`.
-pub fn plugins(document: &Document) -> Vec<Arc<dyn Plugin>> {
-    vec![Arc::new(Beta::new(document))]
+pub fn plugins(document: &Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError> {
+    Ok(vec![Arc::new(Beta::new(document))])
 }
 
 /// The plugin: its settings, and nothing of any request.

@@ -31,6 +31,8 @@ pub mod upgrade;
 pub mod upstream;
 pub mod wire;
 
+#[cfg(feature = "components")]
+pub use acip_components as components;
 pub use acip_core as core;
 pub use acip_shell::plugins;
 pub use cli::run;

@@ -8,5 +8,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "components")]
+    acip_gateway::plugins::register(acip_gateway::components::plugins);
     acip_gateway::run()
 }

@@ -13,12 +13,13 @@ use acip_core::{Gateway, config::Document, gateway::CompileError, plugin::Plugin
 
 pub use guarded::Guarded;
 
-/// Makes one's own plugins for a document; called whenever one is read, so whatever lasts must be shared.
-pub type Plugins = fn(&Document) -> Vec<Arc<dyn Plugin>>;
+/// Makes one's own plugins for a document; called whenever one is read, so whatever lasts must be shared. An error refuses
+/// the document.
+pub type Plugins = fn(&Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError>;
 
 /// Plugins of one's own for every target: name their crate in `targets/shell/Cargo.toml` and add them here.
-fn own(_document: &Document) -> Vec<Arc<dyn Plugin>> {
-    Vec::new()
+fn own(_document: &Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError> {
+    Ok(Vec::new())
 }
 
 /// Adds plugins to every gateway that this process compiles from now on. Returns false if some were registered before:
@@ -32,7 +33,7 @@ pub fn register(plugins: Plugins) -> bool {
 /// # Errors
 /// See [`CompileError`].
 pub fn compile(document: Document) -> Result<Gateway, CompileError> {
-    compile_with(document, REGISTERED.get().copied().unwrap_or(|_| Vec::new()))
+    compile_with(document, REGISTERED.get().copied().unwrap_or(|_| Ok(Vec::new())))
 }
 
 /// Compiles a document with the plugins of this build and some more.
@@ -42,7 +43,7 @@ pub fn compile(document: Document) -> Result<Gateway, CompileError> {
 pub fn compile_with(document: Document, plugins: Plugins) -> Result<Gateway, CompileError> {
     let makes = move |document: &Document| {
         let mut all = acip_core::plugins::builtin(document)?;
-        let own = own(document).into_iter().chain(plugins(document));
+        let own = own(document)?.into_iter().chain(plugins(document)?);
         all.extend(own.map(|plugin| Arc::new(Guarded::new(plugin)) as Arc<dyn Plugin>));
         Ok(all)
     };

@@ -19,7 +19,7 @@ use crate::{
     store::Ask,
 };
 
-pub(crate) use scope::HIDDEN_FIELDS;
+pub use scope::HIDDEN_FIELDS;
 use scope::{NAMES, Seen};
 
 /// Compiles the condition of a rule.

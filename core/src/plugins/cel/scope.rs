@@ -33,7 +33,7 @@ pub(super) static NAMES: [Declared; 12] = [
 pub(super) const IDENTITY: [usize; 3] = [7, 8, 9];
 
 /// Fields that carry credentials.
-pub(crate) static HIDDEN_FIELDS: [&str; 6] =
+pub static HIDDEN_FIELDS: [&str; 6] =
     ["authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key", "x-worker-token"];
 
 /// One request as rules see it.

@@ -49,8 +49,8 @@ fn gateway(on_error: OnError) -> Arc<Gateway> {
     let mut document = Document::default();
     (document.auth.enabled, document.rate_limit.enabled) = (false, false);
     let gateway = match on_error {
-        OnError::Deny => compile_with(document, |_| vec![Arc::new(Panicky(OnError::Deny))]),
-        OnError::Allow => compile_with(document, |_| vec![Arc::new(Panicky(OnError::Allow))]),
+        OnError::Deny => compile_with(document, |_| Ok(vec![Arc::new(Panicky(OnError::Deny))])),
+        OnError::Allow => compile_with(document, |_| Ok(vec![Arc::new(Panicky(OnError::Allow))])),
     };
     Arc::new(gateway.expect("compiles"))
 }
