@@ -12,6 +12,7 @@ mod demo;
 mod doors;
 mod errors;
 mod headers;
+mod import;
 mod jobs;
 mod keep_alive;
 mod keys;

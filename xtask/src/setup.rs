@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[Need] = &[
     ("curl", "curl"),
     ("promtool", "prometheus"),
     ("chromium", "chromium"),
+    ("pg_ctlcluster", "postgresql"),
 ];
 
 /// Installs the packages whose programs are missing.

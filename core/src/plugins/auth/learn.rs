@@ -5,12 +5,12 @@
 //! for the client may use it at once. A 2xx of one of the seven calls proves the token that came with it, and so does
 //! `verify` with `"valid": true`.
 
-use alloc::{borrow::ToOwned, boxed::Box, format, string::String, string::ToString, sync::Arc, vec};
+use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 
 use super::{
-    Rules,
+    Rules, WorkerToken,
     refusals::{member, unproven},
     worker,
 };
@@ -146,28 +146,11 @@ fn teach(
     let latest = now_ms.saturating_add(LONGEST_MS);
     let expires_at = expires_at.unwrap_or(now_ms.saturating_add(TOKEN_MS)).min(latest);
     let ttl_ms = Some(expires_at.saturating_sub(now_ms).max(1));
-    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let expiry = expires_at.to_string();
-    let owner = format!("worker:{id}");
-    flow.writes.push(Op::SetHash {
-        key: rules.keys.worker(id),
-        fields: vec![field("hash", stored), field("expires_at", &expiry)],
-        ttl_ms,
-        only_new,
-    });
-    // Only the hash above decides; this one tells whose token it was, for a better refusal elsewhere.
-    flow.writes.push(Op::SetHash {
-        key: rules.keys.key(stored),
-        fields: vec![
-            field("id", &owner),
-            field("worker_id", id),
-            field("tenant", &owner),
-            field("enabled", "1"),
-            field("expires_at", &expiry),
-        ],
-        ttl_ms,
-        only_new: true,
-    });
+    let token =
+        WorkerToken { worker: id.to_owned(), stored: stored.to_owned(), expires_at: Some(expires_at) };
+    flow.writes.push(Op::SetHash { key: rules.keys.worker(id), fields: token.current(), ttl_ms, only_new });
+    let fields = token.attribution();
+    flow.writes.push(Op::SetHash { key: rules.keys.key(stored), fields, ttl_ms, only_new: true });
 }
 
 /// How long a token lives at the backend.

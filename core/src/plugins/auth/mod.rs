@@ -17,6 +17,7 @@ mod record;
 mod refusals;
 #[cfg(test)]
 mod tests;
+mod token;
 mod worker;
 
 use alloc::{string::String, sync::Arc, vec::Vec};
@@ -32,6 +33,7 @@ use crate::{
 };
 
 pub use present::{AuthSettings, Presented, present, stored_form};
+pub use token::WorkerToken;
 
 /// `auth-plugin`.
 #[derive(Clone, Debug)]

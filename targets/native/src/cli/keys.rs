@@ -47,6 +47,8 @@ pub(super) enum Command {
         /// Its id
         id: String,
     },
+    /// Copy the hashes of workers' tokens and enterprise keys from the backend's database
+    Import(super::import::Import),
 }
 
 #[derive(Args)]
@@ -86,8 +88,13 @@ pub(super) fn run(command: Command, document: &Document) -> Result<(), Failure> 
 }
 
 async fn execute(command: Command, document: &Document) -> Result<(), Failure> {
+    let command = match command {
+        Command::Import(import) => return super::import::run(import, document).await,
+        command => command,
+    };
     let store = KeyStore::open(document).await?;
     match command {
+        Command::Import(_) => Ok(()),
         Command::Create(create) => self::create(&store, document, create).await,
         Command::List { json } => list(&store, json).await,
         Command::Show { id } => print_json(&store.find(&id).await?.record.to_json()),

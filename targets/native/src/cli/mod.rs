@@ -2,6 +2,7 @@
 //! configuration). Start at [`run`].
 
 mod changes;
+mod import;
 mod keys;
 mod load;
 mod recorded;

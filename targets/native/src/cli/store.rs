@@ -10,6 +10,7 @@ use acip_gateway::store::StoreClient;
 /// A connection for one command line call.
 pub(super) struct KeyStore {
     client: StoreClient,
+    root: String,
     prefix: String,
 }
 
@@ -31,12 +32,35 @@ impl KeyStore {
         let client = StoreClient::connect(document)
             .await
             .map_err(|error| Failure::Runtime(format!("cannot reach Redis: {error}")))?;
-        Ok(Self { client, prefix: format!("{}key:", document.store.key_prefix) })
+        let root = document.store.key_prefix.clone();
+        Ok(Self { client, prefix: format!("{root}key:"), root })
     }
 
     /// The store's name for the record of a stored form.
     pub(super) fn key_of(&self, stored: &str) -> String {
         format!("{}{{{stored}}}", self.prefix)
+    }
+
+    /// The store's name for what stands under the prefix of all keys.
+    pub(super) fn name_of(&self, name: &str) -> String {
+        [&self.root, name].concat()
+    }
+
+    /// Sends commands in one write; the first error answer fails.
+    pub(super) async fn commands(&self, commands: &[Vec<String>]) -> Result<Vec<Reply>, Failure> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        let replies = self.client.commands(commands).await;
+        let replies = replies.map_err(|error| Failure::Runtime(format!("Redis did not answer: {error}")))?;
+        let refused = replies.iter().find_map(|reply| match reply {
+            Reply::Error(text) => Some(String::from_utf8_lossy(text)),
+            _ => None,
+        });
+        match refused {
+            Some(text) => Err(Failure::Runtime(format!("Redis refused: {text}"))),
+            None => Ok(replies),
+        }
     }
 
     pub(super) async fn list(&self) -> Result<Vec<Stored>, Failure> {
@@ -118,7 +142,7 @@ impl KeyStore {
     }
 }
 
-fn text(reply: &Reply) -> Option<String> {
+pub(super) fn text(reply: &Reply) -> Option<String> {
     match reply {
         Reply::Bulk(bytes) | Reply::Status(bytes) => String::from_utf8(bytes.to_vec()).ok(),
         _ => None,

@@ -18,7 +18,10 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 
 /// Trust in the authorities of this system, or of `SSL_CERT_FILE`.
-pub(super) fn tls() -> Result<TlsConnector, AddressError> {
+///
+/// # Errors
+/// There are none.
+pub fn tls() -> Result<TlsConnector, AddressError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
