@@ -34,6 +34,8 @@ pub enum Page {
     ConfigHistory,
     /// `/gateway/config/rollback`
     ConfigRollback,
+    /// `/gateway/cache/purge`
+    CachePurge,
     /// `/gateway/ui`
     Ui,
 }

@@ -78,6 +78,7 @@ fn page(rules: &Rules, request: &Request) -> Option<Page> {
         "/gateway/config" => Page::Config,
         "/gateway/config/history" => Page::ConfigHistory,
         "/gateway/config/rollback" => Page::ConfigRollback,
+        "/gateway/cache/purge" => Page::CachePurge,
         "/gateway/ui" => Page::Ui,
         _ => return None,
     })
@@ -96,6 +97,7 @@ fn methods(page: &Page) -> &'static [Method] {
         | Page::Ui => &[Method::GET, Method::HEAD],
         Page::Plugin(_) | Page::Config => &[Method::GET, Method::HEAD, Method::PATCH],
         Page::ConfigRollback => &[Method::POST],
+        Page::CachePurge => &[Method::POST],
     }
 }
 

@@ -5,7 +5,7 @@
 //! the lengths of its two parts (8 hexadecimal digits each), the head in base64, and the body: as it is (`t`), or in
 //! base64 (`b`) where it is no text.
 //!
-//! A head is, big-endian: `received`, `initial_age`, `fresh`, `while_revalidate`, `if_error` (`u64` ms each), flags `u8`,
+//! A head is, big-endian: `received`, `initial_age`, `fresh`, `while_revalidate`, `if_error` (`u64` ms each), `stamp` (`u64`), flags `u8`,
 //! names varied on (count `u8`, each with length `u8`), digest (32), status `u16`, and field lines (count `u16`; name with
 //! `u8`, value with `u32` length).
 
@@ -20,6 +20,8 @@ use super::{freshness::Life, vary::Selector};
 /// One stored answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Variant {
+    /// What was purged when the origin was asked ([`super::purge`]).
+    pub(super) stamp: u64,
     pub(super) life: Life,
     pub(super) selector: Selector,
     pub(super) status: StatusCode,
@@ -110,13 +112,14 @@ impl Entry {
 }
 
 fn head(variant: &Variant) -> Option<Vec<u8>> {
-    let Variant { life, selector, status, headers, .. } = variant;
+    let Variant { stamp, life, selector, status, headers, .. } = variant;
     let mut out = Vec::new();
     for number in
         [life.received_ms, life.initial_age_ms, life.fresh_ms, life.while_revalidate_ms, life.if_error_ms]
     {
         out.put_u64(number);
     }
+    out.put_u64(*stamp);
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
     out.put_u8(flag(life.strict, STRICT) | flag(life.validate, VALIDATE));
     out.put_u8(u8::try_from(selector.names.len()).ok()?);
@@ -164,6 +167,7 @@ fn read_head(mut input: Bytes, body: Bytes) -> Option<Variant> {
         if_error_ms: number()?,
         ..Life::default()
     };
+    let stamp = array(&mut input).map(u64::from_be_bytes)?;
     let [flags] = array(&mut input)?;
     life.strict = flags & STRICT != 0;
     life.validate = flags & VALIDATE != 0;
@@ -181,7 +185,7 @@ fn read_head(mut input: Bytes, body: Bytes) -> Option<Variant> {
         let value = take(&mut input, usize::try_from(length).ok()?)?;
         headers.try_append(name, HeaderValue::from_bytes(&value).ok()?).ok()?;
     }
-    Some(Variant { life, selector, status, headers, body })
+    Some(Variant { stamp, life, selector, status, headers, body })
 }
 
 fn length(input: &mut Bytes) -> Option<usize> {
@@ -203,7 +207,7 @@ fn take(input: &mut Bytes, length: usize) -> Option<Bytes> {
     (length <= input.len()).then(|| input.split_to(length))
 }
 
-const VERSION: u8 = b'2';
+const VERSION: u8 = b'3';
 const TEXT: u8 = b't';
 const BINARY: u8 = b'b';
 const STRICT: u8 = 1;

@@ -192,4 +192,4 @@ const MAX_GUESS_S: u64 = 86_400;
 /// Ten minutes: long enough for a client that comes back, short enough not to fill the store.
 const VALIDATOR_KEPT_MS: u64 = 600_000;
 /// One day: nothing in the store lives for ever.
-const MAX_KEPT_MS: u64 = 86_400_000;
+pub(super) const MAX_KEPT_MS: u64 = 86_400_000;

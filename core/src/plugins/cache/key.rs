@@ -69,7 +69,7 @@ pub(super) fn target(route: &Route, uri: &Uri, chosen: Option<&str>) -> Vec<u8> 
 }
 
 /// Escapes in upper case, and none where none is needed (RFC 3986 §6.2.2). What is no escape stays as it is.
-fn normal(text: &str) -> Vec<u8> {
+pub(super) fn normal(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {

@@ -10,6 +10,7 @@ use super::{
     directives::Directives,
     entry::{Entry, Variant},
     freshness::Use,
+    purge::Purges,
     range::{self, Part},
     revisit::Revisit,
 };
@@ -20,7 +21,7 @@ use crate::{
     outcome::CacheStatus,
     plugin::{Answers, Ruling, Source},
     refusal::{ErrorCode, Refusal},
-    store::Slot,
+    store::{Hash, Slot},
     verdict::{Answer, OriginFailure},
 };
 
@@ -30,6 +31,7 @@ pub(super) struct Lookup {
     pub(super) key: String,
     pub(super) cache: RouteCache,
     pub(super) slot: Slot<Bytes>,
+    pub(super) purges: Slot<Hash>,
     pub(super) wants: Directives,
     /// The only bytes of the answer that are asked for.
     pub(super) part: Option<Part>,
@@ -56,10 +58,11 @@ impl Lookup {
         if let Some(part) = self.part {
             return self.judge_part(flow, answers, part);
         }
-        let mut entry = answers.cells.bytes(self.slot).and_then(Entry::decode).unwrap_or_default();
+        let purges = Purges::read(answers.cells.hash(self.purges));
+        let mut entry = self.entry(flow, answers, &purges);
         let why = if entry.variants.is_empty() { "uri-miss" } else { "vary-miss" };
         let Some(found) = entry.take(&self.key, &flow.request.head.headers) else {
-            return self.forward(flow, entry, None, why);
+            return self.forward(flow, entry, None, why, purges);
         };
         let now_ms = flow.request.facts.now_ms;
         match found.life.judge(now_ms, &self.wants) {
@@ -80,23 +83,30 @@ impl Lookup {
                     refresh && flow.request.head.method == Method::GET && !self.wants.only_if_cached;
                 let claim = refresh.then(|| format!("{}:refresh", self.key));
                 if refresh {
-                    self.revisit(flow, entry, Some(found), "stale", true);
+                    self.revisit(flow, entry, Some(found), "stale", true, purges);
                 }
                 flow.cache = Some(CacheStatus::Stale);
                 flow.cache_detail = Some(format!("hit; ttl=-{ttl_s}"));
                 flow.events.push(Event::CacheHit { stale: true });
                 Ruling::Serve { answer, refresh: claim }
             }
-            Use::Expired => self.forward(flow, entry, Some(found), "stale"),
-            Use::Unwanted => self.forward(flow, entry, Some(found), "request"),
+            Use::Expired => self.forward(flow, entry, Some(found), "stale", purges),
+            Use::Unwanted => self.forward(flow, entry, Some(found), "request", purges),
         }
+    }
+
+    /// What is stored and was not purged since.
+    fn entry(&self, flow: &Flow, answers: &Answers<'_>, purges: &Purges) -> Entry {
+        let mut entry = answers.cells.bytes(self.slot).and_then(Entry::decode).unwrap_or_default();
+        entry.variants.retain(|variant| variant.stamp == purges.stamp(&flow.request, &variant.headers));
+        entry
     }
 
     /// Cuts a part from a fresh answer; whatever else comes, the origin is asked for the part, past the cache.
     fn judge_part(self, flow: &mut Flow, answers: &Answers<'_>, part: Part) -> Ruling {
         let (now_ms, request) = (flow.request.facts.now_ms, &flow.request.head.headers);
-        let entry = answers.cells.bytes(self.slot).and_then(Entry::decode);
-        let found = entry.and_then(|mut entry| entry.take(&self.key, request));
+        let purges = Purges::read(answers.cells.hash(self.purges));
+        let found = self.entry(flow, answers, &purges).take(&self.key, request);
         let found = found.filter(|found| found.life.judge(now_ms, &self.wants) == Use::Fresh);
         let answer = found.and_then(|found| {
             let ttl_s = found.life.left_ms(now_ms).unwrap_or(0) / 1000;
@@ -110,19 +120,34 @@ impl Lookup {
         Ruling::Serve { answer, refresh: None }
     }
 
-    fn forward(self, flow: &mut Flow, rest: Entry, found: Option<Variant>, why: &'static str) -> Ruling {
+    fn forward(
+        self,
+        flow: &mut Flow,
+        rest: Entry,
+        found: Option<Variant>,
+        why: &'static str,
+        purges: Purges,
+    ) -> Ruling {
         flow.cache = Some(CacheStatus::Miss);
         flow.cache_detail = Some(["fwd=", why].concat());
         if self.wants.only_if_cached {
             flow.events.push(Event::CacheMiss);
             return Ruling::Refuse(not_cached());
         }
-        self.revisit(flow, rest, found, why, false);
+        self.revisit(flow, rest, found, why, false, purges);
         Ruling::Pass
     }
 
     /// Prepares the request to the origin and what is done with its answer.
-    fn revisit(self, flow: &mut Flow, rest: Entry, found: Option<Variant>, why: &'static str, behind: bool) {
+    fn revisit(
+        self,
+        flow: &mut Flow,
+        rest: Entry,
+        found: Option<Variant>,
+        why: &'static str,
+        behind: bool,
+        purges: Purges,
+    ) {
         let now_ms = flow.request.facts.now_ms;
         let is_get = flow.request.head.method == Method::GET;
         let validating = is_get && found.as_ref().is_some_and(Variant::has_validator);
@@ -151,7 +176,8 @@ impl Lookup {
         }
         let Self { settings, key, cache, .. } = self;
         let errors_covered = standby.is_some();
-        let revisit = Revisit { settings, key, cache, rest, found, validating, errors_covered, why, behind };
+        let revisit =
+            Revisit { settings, key, cache, rest, purges, found, validating, errors_covered, why, behind };
         flow.on_seal(Box::new(move |flow, draft| revisit.seal(flow, draft)));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`key`] says whose entry of what, [`entry`] what it holds, [`vary`] which answer in it fits. [`lookup`]
 //! judges what the store had, [`revisit`] what the origin says to that. All rules stand in pure functions:
-//! [`directives`], [`freshness`], [`store_policy`], [`conditional`], [`range`]. [`invalidate`] is about unsafe methods.
+//! [`directives`], [`freshness`], [`store_policy`], [`conditional`], [`range`]. [`invalidate`] is about unsafe methods,
+//! [`purge`] about operators.
 //!
 //! Narrower than the standard allows: no guesses unless a route asks for them, no parts stored (one is cut from a whole
 //! answer), no `private` answers even for one credential, none with `Set-Cookie`, no error unless the origin says how long it
@@ -25,6 +26,7 @@ use crate::{
 use directives::Directives;
 use invalidate::Invalidation;
 use lookup::Lookup;
+use purge::Purges;
 
 mod conditional;
 mod dates;
@@ -34,6 +36,7 @@ mod freshness;
 mod invalidate;
 mod key;
 mod lookup;
+pub(crate) mod purge;
 mod range;
 mod revisit;
 mod store_policy;
@@ -108,7 +111,8 @@ impl Cache {
         let target = key::target(&request.route, &request.head.uri, flow.outgoing.path_and_query.as_deref());
         let key = key::key(&self.settings.prefix, cache, request, &target);
         let slot = ask.get(key.clone());
-        let lookup = Lookup { settings: Arc::clone(&self.settings), key, cache, slot, wants, part };
+        let purges = Purges::ask(ask, &self.settings.prefix);
+        let lookup = Lookup { settings: Arc::clone(&self.settings), key, cache, slot, purges, wants, part };
         Plan::Judge(Box::new(move |flow, answers| lookup.judge(flow, answers)))
     }
 }

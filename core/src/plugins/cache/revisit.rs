@@ -8,7 +8,9 @@ use http::{HeaderMap, Method, StatusCode, header};
 use super::{
     Settings, conditional,
     entry::{Entry, Variant},
-    lookup, store_policy,
+    lookup,
+    purge::Purges,
+    store_policy,
 };
 use crate::{
     config::RouteCache,
@@ -27,6 +29,8 @@ pub(super) struct Revisit {
     pub(super) cache: RouteCache,
     /// The other answers under the key.
     pub(super) rest: Entry,
+    /// What was purged when the store was asked.
+    pub(super) purges: Purges,
     /// The one for this request, past its use.
     pub(super) found: Option<Variant>,
     /// Whether the origin is asked if it still holds.
@@ -69,14 +73,7 @@ impl Revisit {
         let head =
             ResponseHead { status: found.status, headers: fresh.unwrap_or_else(|| found.headers.clone()) };
         let shown = Variant { headers: head.headers.clone(), ..found };
-        let stored = store_policy::storable(
-            &self.key,
-            self.cache,
-            &flow.request,
-            &head,
-            draft.sent_ms,
-            draft.received_ms,
-        );
+        let stored = self.storable(flow, draft, &head);
         let stored = stored.filter(|_| is_about_it);
         let told = if stored.is_some() { "; stored" } else { "" };
         flow.cache = Some(CacheStatus::Hit);
@@ -104,14 +101,7 @@ impl Revisit {
     fn replaced(self, flow: &mut Flow, draft: &ResponseDraft, had: bool) {
         self.tell(flow, Event::CacheMiss);
         let status = draft.head.status;
-        let variant = store_policy::storable(
-            &self.key,
-            self.cache,
-            &flow.request,
-            &draft.head,
-            draft.sent_ms,
-            draft.received_ms,
-        );
+        let variant = self.storable(flow, draft, &draft.head);
         let declared = declared_length(&draft.head.headers);
         let fits = declared.is_none_or(|length| length <= self.settings.max_body_bytes);
         let is_job = flow.request.route.kind == RouteKind::JobRead;
@@ -164,6 +154,15 @@ impl Revisit {
         self.rest.put(Variant { body: body.clone(), ..variant }, outcome.now_ms);
         self.write(flow, outcome.now_ms);
         flow.events.push(Event::CacheStored);
+    }
+
+    /// What would be stored of an answer with this head, but for its body.
+    fn storable(&self, flow: &Flow, draft: &ResponseDraft, head: &ResponseHead) -> Option<Variant> {
+        let (sent_ms, received_ms) = (draft.sent_ms, draft.received_ms);
+        let request = &flow.request;
+        let mut variant = store_policy::storable(&self.key, self.cache, request, head, sent_ms, received_ms)?;
+        variant.stamp = self.purges.stamp(request, &variant.headers);
+        Some(variant)
     }
 
     /// Writes what is under the key now; nothing is kept for ever.

@@ -96,7 +96,8 @@ pub(super) fn storable(
     {
         headers.insert(header::DATE, date);
     }
-    let variant = Variant { life, selector, status: head.status, headers, body: bytes::Bytes::new() };
+    let variant =
+        Variant { stamp: 0, life, selector, status: head.status, headers, body: bytes::Bytes::new() };
     (variant.over_ms() > received_ms).then_some(variant)
 }
 

@@ -10,7 +10,7 @@ use crate::{
     flow::Flow,
     http::list,
     plugin::{Plan, Plugin},
-    plugins::routes::RouteKind,
+    plugins::{cache::purge, routes::RouteKind},
     refusal::{ErrorCode, Refusal},
     report::{MetricsFormat, Page, Report, Status},
     store::Ask,
@@ -27,12 +27,15 @@ mod ui;
 pub struct Health {
     /// A key under the gateway's prefix that nobody writes.
     probe: String,
+    /// Start of store keys.
+    prefix: String,
 }
 
 impl Health {
     /// For a document.
     pub fn new(document: &Document) -> Self {
-        Self { probe: format!("{}probe", document.store.key_prefix) }
+        let prefix = document.store.key_prefix.clone();
+        Self { probe: format!("{prefix}probe"), prefix }
     }
 }
 
@@ -56,6 +59,9 @@ impl Plugin for Health {
             && matches!(flow.page, Some(Page::Health | Page::HealthDetailed | Page::Ready))
         {
             let _ = ask.get(self.probe.clone());
+        }
+        if flow.page == Some(Page::CachePurge) {
+            return purge::plan(ask, &self.prefix);
         }
         if flow.request.route.kind == RouteKind::Own && flow.page.is_none() {
             let message = "the gateway has no such page";
@@ -134,6 +140,10 @@ pub(crate) fn render(report: Report, status: &Status) -> Reply {
                 return gateway.refused(flow, Refusal::new(ErrorCode::NotFound, "plugin", message));
             }
         },
+        Page::CachePurge => {
+            let message = "the gateway has no such page";
+            return gateway.refused(flow, Refusal::new(ErrorCode::NotFound, "page", message));
+        }
         Page::Ui => ui::answer(),
         // The last two are the admin plugin's, which answers them before anybody renders.
         Page::Config | Page::ConfigHistory | Page::ConfigRollback => json(StatusCode::OK, &document.masked()),

@@ -264,7 +264,7 @@ fn a_job_that_runs_again_is_forgotten() {
 #[test]
 fn strangeness_in_the_store_is_a_miss() {
     for value in
-        [&b""[..], b"\x00", b"\x01rest", b"2tffffffffffffffff", b"2t0000000000000000", b"{\"json\":1}"]
+        [&b""[..], b"\x00", b"\x01rest", b"3tffffffffffffffff", b"3t0000000000000000", b"{\"json\":1}"]
     {
         let mut sim = Sim::new();
         sim.get("/x", &[KEY], ok(&[], ""));
