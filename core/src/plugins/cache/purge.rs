@@ -19,7 +19,7 @@ use crate::{
     command::{Act, Command},
     config::suggestion,
     flow::Flow,
-    plugin::{Plan, Ruling, Source},
+    plugin::Plan,
     plugins::hex,
     refusal::{ErrorCode, Refusal},
     request::Request,
@@ -70,23 +70,15 @@ fn tags(answer: &HeaderMap) -> impl Iterator<Item = &str> {
     by_comma.chain(by_space).filter(|tag| !tag.is_empty())
 }
 
-/// `POST /gateway/cache/purge`.
-pub(crate) fn plan(ask: &mut Ask, prefix: &str) -> Plan {
-    let (slot, key) = (Purges::ask(ask, prefix), place(prefix));
-    Plan::Judge(Box::new(move |flow, answers| {
-        if answers.source != Source::Store {
-            let message = "the store does not answer, so nothing can be purged; try again";
-            let refusal = Refusal::new(ErrorCode::StoreUnavailable, "store_down", message);
-            return Ruling::Refuse(refusal.retry_after_ms(1_000));
-        }
-        let known = Purges::read(answers.cells.hash(slot)).0.len();
-        let run = Box::new(move |_: &_, flow: &mut Flow, body: Bytes| match read(&body) {
-            Ok(wish) => wish.ask(key, known, flow.request.facts.now_ms),
-            Err(errors) => Act::Refuse(invalid(&errors)),
-        });
-        flow.command = Some(Command { body_limit: BODY_LIMIT, run });
-        Ruling::Pass
-    }))
+/// `POST /gateway/cache/purge`: one command to the store, once the body is there.
+pub(crate) fn plan(flow: &mut Flow, prefix: &str) -> Plan {
+    let key = place(prefix);
+    let run = Box::new(move |_: &_, flow: &mut Flow, body: Bytes| match read(&body) {
+        Ok(wish) => wish.ask(key, flow.request.facts.now_ms),
+        Err(errors) => Act::Refuse(invalid(&errors)),
+    });
+    flow.command = Some(Command { body_limit: BODY_LIMIT, run });
+    Plan::Pass
 }
 
 /// What is to be purged.
@@ -104,21 +96,34 @@ impl Wish {
         all.into_iter().chain(paths).chain(self.tags.iter().map(|tag| tag_field(tag))).collect()
     }
 
-    fn ask(self, key: String, known: usize, now_ms: u64) -> Act {
-        let fields = self.fields();
-        let ttl_ms = MAX_KEPT_MS.saturating_mul(2);
-        let op = if known.saturating_add(fields.len()) > usize::from(MAX_FIELDS) {
-            // Too many to be read with every lookup: everything is purged once, and counting begins anew.
-            let fields = Vec::from([(EVERYTHING.to_string(), now_ms.to_string())]);
-            Op::SetHash { key, fields, ttl_ms: Some(ttl_ms), only_new: false }
-        } else {
-            let add = |field| Add { field, spill: EVERYTHING.to_string(), by: now_ms.max(1) };
-            Op::Tally { key, adds: fields.into_iter().map(add).collect(), max: u32::from(MAX_FIELDS), ttl_ms }
-        };
+    fn ask(self, key: String, now_ms: u64) -> Act {
+        let add = |field| Add { field, spill: EVERYTHING.to_string(), by: now_ms.max(1) };
+        let adds = self.fields().into_iter().map(add).collect();
+        let mut ask = Ask::new(now_ms);
+        let slot = ask.hash(key.clone(), READ_FIELDS);
+        let mut batch = ask.into_batch();
+        // It gives no cell, so the slot stays where it is.
+        batch.ops.insert(0, Op::Tally { key: key.clone(), adds, max: MAX_FIELDS, ttl_ms: TTL_MS });
         let done = json!({ "purged": { "all": self.all, "paths": self.paths, "tags": self.tags } });
-        let batch = Batch { now_ms, ops: Vec::from([op]) };
-        Act::Ask(batch, Box::new(move |_, _, _| Act::Answer(page(&done))))
+        Act::Ask(
+            batch,
+            Box::new(move |_, _, answers| {
+                let known = Purges::read(answers.cells.hash(slot)).0.len();
+                after(key, known, now_ms, done)
+            }),
+        )
     }
+}
+
+/// Counts are too many to be read with every lookup: everything is purged once, and counting begins anew.
+fn after(key: String, known: usize, now_ms: u64, done: Value) -> Act {
+    if u32::try_from(known).is_ok_and(|known| known < MAX_FIELDS) {
+        return Act::Answer(page(&done));
+    }
+    let fields = Vec::from([(EVERYTHING.to_string(), now_ms.max(1).to_string())]);
+    let op = Op::SetHash { key, fields, ttl_ms: Some(TTL_MS), only_new: false };
+    let batch = Batch { now_ms, ops: Vec::from([op]) };
+    Act::Ask(batch, Box::new(move |_, _, _| Act::Answer(page(&done))))
 }
 
 /// Reads the body; all that is wrong with it at once.
@@ -233,9 +238,11 @@ const NAMES: [&str; 3] = ["path", "tag", "all"];
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 /// A lookup reads them all: 4 KiB.
-const MAX_FIELDS: u8 = 128;
+const MAX_FIELDS: u32 = 128;
 /// With room for what is purged by several at once.
 const READ_FIELDS: u32 = 1_024;
+/// Longer than any answer is kept.
+const TTL_MS: u64 = 2 * MAX_KEPT_MS;
 /// Paths or tags of one request.
 const MAX_ITEMS: usize = 64;
 /// Bytes.
@@ -296,11 +303,9 @@ mod tests {
 
     #[test]
     fn past_what_a_lookup_can_read_everything_is_purged() {
-        let wish = || read(br#"{"path":["/a","/b"]}"#).expect("a wish");
-        for (known, everything) in [(0, false), (126, false), (127, true), (500, true)] {
-            let Act::Ask(batch, _) = wish().ask("k".into(), known, 7) else { panic!("asks") };
-            let replaced = matches!(batch.ops.as_slice(), [Op::SetHash { fields, .. }] if fields.len() == 1);
-            assert_eq!(replaced, everything, "{known}");
+        for (known, asks) in [(0, false), (127, false), (128, true), (500, true)] {
+            let again = matches!(after("k".into(), known, 7, json!({})), Act::Ask(..));
+            assert_eq!(again, asks, "{known}");
         }
     }
 }

@@ -61,7 +61,7 @@ impl Plugin for Health {
             let _ = ask.get(self.probe.clone());
         }
         if flow.page == Some(Page::CachePurge) {
-            return purge::plan(ask, &self.prefix);
+            return purge::plan(flow, &self.prefix);
         }
         if flow.request.route.kind == RouteKind::Own && flow.page.is_none() {
             let message = "the gateway has no such page";
