@@ -8,6 +8,7 @@ use alloc::{boxed::Box, sync::Arc};
 use bytes::Bytes;
 
 use crate::{
+    facts::Entropy,
     flow::Flow,
     gateway::Gateway,
     plugin::{Answers, Source},
@@ -79,9 +80,10 @@ impl Task {
         self.command.body_limit
     }
 
-    /// The body is there.
-    pub fn run(self, body: Bytes) -> Progress {
+    /// The body is there. `chance` is fresh, and shown to nobody: a key may be made of it.
+    pub fn run(self, body: Bytes, chance: Entropy) -> Progress {
         let Self { gateway, mut flow, command } = self;
+        flow.chance = Some(chance);
         let act = (command.run)(&gateway, &mut flow, body);
         Progress::of(gateway, flow, act)
     }

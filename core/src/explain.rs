@@ -262,12 +262,13 @@ fn asked(op: &Op) -> String {
         Op::SpendRecord { prefix, .. } => ("limits of the credential", prefix),
         Op::Get { key } => ("value", key),
         Op::Workers { index, .. } => ("worker list", index),
-        Op::Hash { key, .. } => ("hash", key),
+        Op::Hash { key, .. } | Op::Field { key, .. } => ("hash", key),
         Op::Watch { key, .. } => ("configuration", key),
         Op::Refund { key, .. }
         | Op::Tally { key, .. }
         | Op::Set { key, .. }
         | Op::SetHash { key, .. }
+        | Op::Amend { key, .. }
         | Op::Delete { key }
         | Op::Replace { key, .. }
         | Op::Index { key, .. } => ("change", key),

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName};
 use crate::{
     command::Command,
     event::Event,
+    facts::Entropy,
     origins::OriginId,
     outcome::CacheStatus,
     plugin::{Listeners, OnFail, OnFinish, OnSeal},
@@ -49,6 +50,8 @@ pub struct Flow {
     pub page: Option<Page>,
     /// What the page that was asked for changes, once the body is there; plugins after the one that set it still judge.
     pub command: Option<Command>,
+    /// Fresh chance for a command that runs, shown to nobody.
+    pub chance: Option<Entropy>,
     /// Counts this request for the fleet, where it is one and metrics are on.
     pub(crate) fleet: Option<Arc<Fleet>>,
     /// Who hears of its events.
@@ -165,6 +168,7 @@ impl Flow {
             response_headers: HeaderMap::new(),
             page: None,
             command: None,
+            chance: None,
             fleet: None,
             listeners: None,
             counted: None,

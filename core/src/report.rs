@@ -36,6 +36,12 @@ pub enum Page {
     ConfigRollback,
     /// `/gateway/cache/purge`
     CachePurge,
+    /// `/gateway/keys`
+    Keys,
+    /// `/gateway/keys/{id}`
+    Key(String),
+    /// `/gateway/keys/{id}/rotate`
+    KeyRotate(String),
     /// `/gateway/ui`
     Ui,
 }

@@ -1,6 +1,7 @@
 //! All end-to-end tests, as one program: a module is a suite, and a new file is named here. Which suites other targets run
 //! is said in `xtask/src/targets/mod.rs`.
 
+mod admin_keys;
 mod bad_input;
 mod cache;
 mod cache_stale;

@@ -22,6 +22,11 @@ impl Keyspace {
         [&self.prefix, "key:{", stored, "}"].concat()
     }
 
+    /// Which keys there are, by id.
+    pub(crate) fn keys(&self) -> String {
+        format!("{}keys", self.prefix)
+    }
+
     /// What is learned of a worker.
     pub(crate) fn worker(&self, id: &str) -> String {
         [&self.prefix, "worker:", id].concat()

@@ -12,6 +12,7 @@ use crate::{
     command::Progress,
     config::Document,
     event::Event,
+    facts::Entropy,
     outcome::Epilogue,
     plugin::{Answers, Source},
     plugins::fixture::{NOW_MS, facts, field, head},
@@ -62,6 +63,15 @@ impl Lab {
             source: Source::Store,
             requests: 0,
         }
+    }
+
+    /// Another one for each request.
+    fn chance(&self) -> Entropy {
+        let mut bytes = [7; 48];
+        for (place, byte) in bytes.iter_mut().zip(self.requests.to_be_bytes().into_iter().cycle()) {
+            *place ^= byte;
+        }
+        Entropy::from_bytes(bytes)
     }
 
     /// Puts a hash into the store.
@@ -135,7 +145,7 @@ impl Lab {
                 return seen;
             }
             Verdict::Command(task) => {
-                let mut progress = task.run(Bytes::copy_from_slice(body.as_bytes()));
+                let mut progress = task.run(Bytes::copy_from_slice(body.as_bytes()), self.chance());
                 let reply = loop {
                     match progress {
                         Progress::Done(reply) => break reply,

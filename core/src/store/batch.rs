@@ -4,6 +4,7 @@ use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 use core::marker::PhantomData;
 
+use super::{Amended, Hash, Record, Replaced, Spend, WorkerRecord, Workers};
 use crate::config::Algorithm;
 
 /// One value of the store's answer.
@@ -192,6 +193,26 @@ pub enum Op {
         /// Only where the first of them is not set yet; none at all changes nothing then.
         only_new: bool,
     },
+    /// A field of a hash: 1 cell.
+    Field {
+        /// Key of the hash.
+        key: String,
+        /// Its name.
+        field: String,
+    },
+    /// Changes some fields of a hash and leaves the others: 1 cell, 1 if that was done, else 0 and nothing was.
+    Amend {
+        /// Key of the hash.
+        key: String,
+        /// Fields in order, each with its new value; none: it goes.
+        fields: Vec<(String, Option<String>)>,
+        /// Whether it is made where no hash stands, in the place of what else does; else that is left as it is.
+        create: bool,
+        /// Past so many fields there is no room for a new one.
+        max: u32,
+        /// How long it lives afterwards.
+        life: Life,
+    },
     /// Deletes a key: 0 cells.
     Delete {
         /// The key.
@@ -208,6 +229,17 @@ pub enum Op {
         /// Remove instead.
         remove: bool,
     },
+}
+
+/// How long something lives once it was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// As before.
+    AsBefore,
+    /// For ever.
+    Forever,
+    /// So many ms from now.
+    Ms(u64),
 }
 
 /// One addition of an [`Op::Tally`].
@@ -256,94 +288,6 @@ pub struct Ask {
     width: usize,
 }
 
-/// The row, read through slots.
-#[derive(Clone, Copy, Debug)]
-pub struct Cells<'a>(pub &'a [Cell]);
-
-/// A credential's record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
-    /// Exists, is enabled, has not expired.
-    pub live: bool,
-    /// Record id; empty if there is no record.
-    pub id: String,
-    /// Human name.
-    pub name: String,
-    /// Owner of jobs.
-    pub tenant: String,
-    /// `admin`, or empty.
-    pub role: String,
-    /// Set where this is the record of a worker's token.
-    pub worker_id: String,
-    /// JSON array of allowed path patterns; empty: all.
-    pub routes: String,
-    /// JSON array of CIDRs; empty: all.
-    pub ip_allow: String,
-}
-
-/// What is known of a worker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WorkerRecord {
-    /// No current token is known.
-    #[default]
-    Unknown,
-    /// The presented token is the current one.
-    Matches,
-    /// Another token is the current one.
-    Differs,
-}
-
-/// What became of a spend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spend {
-    /// Whether this limit admits the request.
-    pub admitted: bool,
-    /// Units per window.
-    pub limit: u32,
-    /// Units left after this request.
-    pub remaining: u32,
-    /// Unix ms at which `remaining` is full again (for windows: the border).
-    pub reset_ms: u64,
-    /// Ms until a request of this cost can be admitted; 0 if admitted.
-    pub retry_after_ms: u64,
-    /// Window length.
-    pub window_ms: u64,
-    /// Name of the tightest limit of a record; empty for plain spends.
-    pub name: String,
-}
-
-/// Marks a slot with the worker list's one cell.
-#[derive(Clone, Copy, Debug)]
-pub struct Workers;
-
-/// Marks a slot with the fields of a hash, in one cell.
-#[derive(Clone, Copy, Debug)]
-pub struct Hash;
-
-/// What became of an [`Op::Replace`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Replaced {
-    /// It was written.
-    Written,
-    /// Somebody else has written this before; empty: it was deleted.
-    Lost(Bytes),
-}
-
-impl Record {
-    /// Cells per record: live, id, name, tenant, role, worker_id, routes, ip_allow.
-    pub const WIDTH: usize = 8;
-}
-
-impl WorkerRecord {
-    /// One cell: 0 unknown, 1 matches, 2 differs.
-    pub const WIDTH: usize = 1;
-}
-
-impl Spend {
-    /// Cells per spend: admitted, limit, remaining, reset_ms, retry_after_ms, window_ms, name.
-    pub const WIDTH: usize = 7;
-}
-
 impl Op {
     /// Cells this operation answers with.
     pub fn width(&self) -> usize {
@@ -355,6 +299,8 @@ impl Op {
             | Self::Watch { .. }
             | Self::Replace { .. }
             | Self::Workers { .. }
+            | Self::Field { .. }
+            | Self::Amend { .. }
             | Self::Hash { .. } => 1,
             Self::Tally { .. }
             | Self::Refund { .. }
@@ -469,102 +415,30 @@ impl Ask {
         self.push(Op::Hash { key, max })
     }
 
+    /// Asks for a field of a hash.
+    pub fn field(&mut self, key: String, field: String) -> Slot<Bytes> {
+        self.push(Op::Field { key, field })
+    }
+
+    /// Changes some fields of a hash. See [`Op::Amend`].
+    pub fn amend(
+        &mut self,
+        key: String,
+        fields: Vec<(String, Option<String>)>,
+        create: bool,
+        max: u32,
+        life: Life,
+    ) -> Slot<Amended> {
+        self.push(Op::Amend { key, fields, create, max, life })
+    }
+
+    /// Tells something, with what is asked.
+    pub fn tell(&mut self, op: Op) {
+        let _: Slot<()> = self.push(op);
+    }
+
     /// The collected operations.
     pub fn into_batch(self) -> Batch {
         self.batch
-    }
-}
-
-impl Cells<'_> {
-    fn at(&self, index: usize) -> &Cell {
-        self.0.get(index).unwrap_or(&Cell::Nil)
-    }
-
-    fn int(&self, index: usize) -> Option<i64> {
-        match self.at(index) {
-            Cell::Int(value) => Some(*value),
-            Cell::Bytes(text) => core::str::from_utf8(text).ok()?.parse().ok(),
-            Cell::Nil => None,
-        }
-    }
-
-    fn unsigned<T: TryFrom<i64> + Default>(&self, index: usize) -> T {
-        self.int(index).and_then(|value| T::try_from(value).ok()).unwrap_or_default()
-    }
-
-    fn text(&self, index: usize) -> String {
-        match self.at(index) {
-            Cell::Bytes(text) => String::from_utf8_lossy(text).into_owned(),
-            _ => String::new(),
-        }
-    }
-
-    /// Reads a record.
-    pub fn record(&self, slot: Slot<Record>) -> Record {
-        let at = slot.cell;
-        Record {
-            live: self.int(at) == Some(1),
-            id: self.text(at + 1),
-            name: self.text(at + 2),
-            tenant: self.text(at + 3),
-            role: self.text(at + 4),
-            worker_id: self.text(at + 5),
-            routes: self.text(at + 6),
-            ip_allow: self.text(at + 7),
-        }
-    }
-
-    /// Reads a worker's state.
-    pub fn worker(&self, slot: Slot<WorkerRecord>) -> WorkerRecord {
-        match self.int(slot.cell) {
-            Some(1) => WorkerRecord::Matches,
-            Some(2) => WorkerRecord::Differs,
-            _ => WorkerRecord::Unknown,
-        }
-    }
-
-    /// Reads a spend; none where its guard did not hold.
-    pub fn spend(&self, slot: Slot<Spend>) -> Option<Spend> {
-        let at = slot.cell;
-        let admitted = self.int(at)? == 1;
-        Some(Spend {
-            admitted,
-            limit: self.unsigned(at + 1),
-            remaining: self.unsigned(at + 2),
-            reset_ms: self.unsigned(at + 3),
-            retry_after_ms: self.unsigned(at + 4),
-            window_ms: self.unsigned(at + 5),
-            name: self.text(at + 6),
-        })
-    }
-
-    /// Reads a string.
-    pub fn bytes(&self, slot: Slot<Bytes>) -> Option<Bytes> {
-        self.raw(slot.cell)
-    }
-
-    /// Reads what became of a replacement; one that is unknown is none.
-    pub fn replaced(&self, slot: Slot<Replaced>) -> Replaced {
-        if self.int(slot.cell) == Some(1) {
-            return Replaced::Written;
-        }
-        Replaced::Lost(self.raw(slot.cell).unwrap_or_default())
-    }
-
-    /// Reads the worker list's document.
-    pub fn workers(&self, slot: Slot<Workers>) -> Option<Bytes> {
-        self.raw(slot.cell)
-    }
-
-    /// Reads a hash: fields and values in turn.
-    pub fn hash(&self, slot: Slot<Hash>) -> Option<Vec<String>> {
-        serde_json::from_slice(&self.raw(slot.cell)?).ok()
-    }
-
-    fn raw(&self, index: usize) -> Option<Bytes> {
-        match self.at(index) {
-            Cell::Bytes(value) => Some(value.clone()),
-            _ => None,
-        }
     }
 }

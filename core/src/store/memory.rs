@@ -23,7 +23,7 @@ use alloc::{
 };
 use bytes::Bytes;
 
-use super::{Add, Batch, Cell, Op, Record, script::worker_base, version_of};
+use super::{Add, Batch, Cell, Life, Op, Record, script::worker_base, version_of};
 pub(super) use json::strings;
 use keys::{Keys, Value};
 use spends::Group;
@@ -166,6 +166,14 @@ impl Memory {
                     let text = snapshot.unwrap_or_else(|| self.workers(index, *max));
                     row.cells.push(Cell::Bytes(text));
                 }
+                Op::Field { key, field } => {
+                    let value = self.keys.hash(key).and_then(|fields| fields.get(field));
+                    row.cells.push(value.map_or(Cell::Nil, |value| Cell::Bytes(value.clone().into())));
+                }
+                Op::Amend { key, fields, create, max, life } => {
+                    let done = self.amend(key, fields, *create, *max, *life);
+                    row.cells.push(Cell::Int(done.into()));
+                }
                 Op::Hash { key, max } => row.cells.push(self.hash(key, *max).map_or(Cell::Nil, Cell::Bytes)),
                 _ => self.change(op),
             }
@@ -227,6 +235,43 @@ impl Memory {
         }
         let expires = self.keys.after(Some(ttl_ms));
         self.keys.put(key, Value::Hash(fields), expires);
+    }
+
+    fn amend(
+        &mut self,
+        key: &str,
+        fields: &[(String, Option<String>)],
+        create: bool,
+        max: u32,
+        life: Life,
+    ) -> bool {
+        let known = self.keys.hash(key).filter(|known| !known.is_empty());
+        let is_new = |name: &String| known.is_none_or(|known| !known.contains_key(name));
+        let added = fields.iter().filter(|(name, value)| value.is_some() && is_new(name)).count();
+        let size = known.map_or(0, BTreeMap::len).saturating_add(added);
+        let is_full = added > 0 && size > usize::try_from(max).unwrap_or(usize::MAX);
+        if is_full || !(known.is_some() || create) {
+            return false;
+        }
+        let expires = match life {
+            Life::AsBefore if known.is_some() => self.keys.expiry(key),
+            Life::AsBefore | Life::Forever => None,
+            Life::Ms(ttl_ms) => self.keys.after(Some(ttl_ms)),
+        };
+        let mut hash = match self.keys.take(key) {
+            Some(Value::Hash(hash)) => hash,
+            _ => BTreeMap::new(),
+        };
+        for (name, value) in fields {
+            match value {
+                Some(value) => hash.insert(name.clone(), value.clone()),
+                None => hash.remove(name),
+            };
+        }
+        if !hash.is_empty() {
+            self.keys.put(key, Value::Hash(hash), expires);
+        }
+        true
     }
 
     /// Whether the first of these fields is not set yet.

@@ -5,6 +5,7 @@
 //! test holds the two equal.
 
 mod batch;
+mod cells;
 mod error;
 mod limiter;
 pub mod memory;
@@ -15,10 +16,8 @@ mod script;
 mod split;
 mod version;
 
-pub use batch::{
-    Add, Ask, Batch, Cell, Cells, Guard, Hash, LimitSpec, Op, Record, Replaced, Slot, Spend, WorkerRecord,
-    Workers,
-};
+pub use batch::{Add, Ask, Batch, Cell, Guard, Life, LimitSpec, Op, Slot};
+pub use cells::{Amended, Cells, Hash, Record, Replaced, Spend, WorkerRecord, Workers};
 pub use error::{ServerError, StoreError};
 pub use memory::{Memory, MemoryLimits, MemoryUse};
 pub use resp::{Decoder, Reply, RespError, RespLimits};

@@ -440,6 +440,32 @@ while a <= argc do
       row[n] = '[' .. table.concat(all, ',') .. ']'
     end
     a, k = a + 2, k + 1
+  elseif op == 'E' then
+    local value = try('HGET', KEYS[k], ARGV[a + 1])
+    n = n + 1
+    row[n] = type(value) == 'string' and value
+    a, k = a + 2, k + 1
+  elseif op == 'M' then
+    local key, life, count = KEYS[k], ARGV[a + 3], num(ARGV[a + 4])
+    local fields, last = try('HLEN', key), a + 2 + 3 * count
+    local strange = type(fields) ~= 'number'
+    local there = not strange and fields > 0
+    local added = 0
+    for i = a + 5, last, 3 do
+      if ARGV[i + 1] == '1' and not (there and call('HEXISTS', key, ARGV[i]) == 1) then added = added + 1 end
+    end
+    local room = num(ARGV[a + 2]) - (there and fields or 0)
+    n = n + 1
+    row[n] = 0
+    if (there or ARGV[a + 1] == '1') and (added == 0 or added <= room) then
+      if strange then call('DEL', key) end
+      for i = a + 5, last, 3 do
+        if ARGV[i + 1] == '1' then call('HSET', key, ARGV[i], ARGV[i + 2]) else call('HDEL', key, ARGV[i]) end
+      end
+      if life == '' then call('PERSIST', key) elseif life ~= '=' then call('PEXPIRE', key, life) end
+      row[n] = 1
+    end
+    a, k = a + 5 + 3 * count, k + 1
   elseif op == 'C' then
     local key, most, count = KEYS[k], num(ARGV[a + 2]), num(ARGV[a + 3])
     local fields = count > 0 and try('HLEN', key)

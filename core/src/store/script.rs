@@ -6,7 +6,7 @@ use alloc::{format, string::String, vec::Vec};
 use sha1::{Digest, Sha1};
 
 use super::{
-    Batch, Guard, LimitSpec, Op,
+    Batch, Guard, Life, LimitSpec, Op,
     resp::{bulk, decimal, head},
     rest::text_of,
 };
@@ -226,6 +226,28 @@ fn write_change(op: &Op, sink: &mut impl Sink) {
             for (name, value) in fields {
                 sink.arg(name.as_bytes());
                 sink.arg(value.as_bytes());
+            }
+        }
+        Op::Field { key, field } => {
+            sink.key(key.as_bytes());
+            sink.arg(b"E");
+            sink.arg(field.as_bytes());
+        }
+        Op::Amend { key, fields, create, max, life } => {
+            sink.key(key.as_bytes());
+            sink.arg(b"M");
+            sink.arg(if *create { b"1" } else { b"0" });
+            sink.number((*max).into());
+            match life {
+                Life::AsBefore => sink.arg(b"="),
+                Life::Forever => sink.arg(b""),
+                Life::Ms(ttl_ms) => sink.number(clamped_ttl(*ttl_ms)),
+            }
+            sink.number(number_of(fields.len()));
+            for (name, value) in fields {
+                sink.arg(name.as_bytes());
+                sink.arg(if value.is_some() { b"1" } else { b"0" });
+                sink.arg(value.as_deref().unwrap_or_default().as_bytes());
             }
         }
         Op::Tally { key, adds, max, ttl_ms } => {

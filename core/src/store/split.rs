@@ -153,6 +153,8 @@ impl Op {
             | Self::Watch { key, .. }
             | Self::Replace { key, .. }
             | Self::Hash { key, .. }
+            | Self::Field { key, .. }
+            | Self::Amend { key, .. }
             | Self::Tally { key, .. }
             | Self::Refund { key, .. }
             | Self::Set { key, .. }

@@ -73,6 +73,7 @@ fn send_with(gateway: &Arc<Gateway>, path: &str, key: &'static str, field: &'sta
         can_upgrade: false,
         draining: false,
         fleet: None,
+        seen: None,
     };
     let mut store = Memory::new(MemoryLimits::default());
     let verdict = match gateway.begin(head, facts) {

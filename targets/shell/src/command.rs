@@ -33,7 +33,7 @@ pub(crate) async fn command<P: Ports>(
     let body = read(&mut account, client.body.take(), limit).await;
     let Stage::Reading(task) = account.leave() else { return Response::new(Body::broken()) };
     let mut progress = match body {
-        Ok(body) => task.run(body),
+        Ok(body) => task.run(body, account.ports.entropy()),
         Err(fault) => Progress::Done(task.fail(fault)),
     };
     loop {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use acip_core::{
     config::Algorithm,
-    store::{Add, Batch, Guard, LimitSpec, Op},
+    store::{Add, Batch, Guard, Life, LimitSpec, Op},
 };
 use proptest::{prelude::*, sample::select};
 
@@ -149,7 +149,7 @@ fn strings() -> impl Strategy<Value = &'static str> {
 }
 
 fn tallies() -> impl Strategy<Value = Op> {
-    let field = select(vec!["a", "b", "c", "é\"/", "daily_limit", "expires_at", "id", "enabled"]);
+    let field = select(FIELDS.to_vec());
     let spill = select(vec!["", "", "z", "daily_limit"]);
     let by = prop_oneof![8 => 0..9_u64, 1 => select(vec![i64::MAX.unsigned_abs(), u64::MAX])];
     let add = (field, spill, by).prop_map(|(field, spill, by)| Add {
@@ -162,6 +162,23 @@ fn tallies() -> impl Strategy<Value = Op> {
     (key, proptest::collection::vec(add, 0..6), 0..6_u32, seconds)
         .prop_map(|(key, adds, max, ttl_ms)| Op::Tally { key, adds, max, ttl_ms })
 }
+
+fn amends() -> impl Strategy<Value = Op> {
+    let value = proptest::option::weighted(0.7, select(vec!["", "1", "0", "é\"/", "1700000090000"]));
+    let field = (select(FIELDS.to_vec()), value)
+        .prop_map(|(field, value)| (String::from(field), value.map(String::from)));
+    let life = prop_oneof![
+        2 => Just(Life::AsBefore),
+        1 => Just(Life::Forever),
+        1 => (0..90_u64).prop_map(|seconds| Life::Ms(seconds * 1000 + 500)),
+    ];
+    let max = prop_oneof![1 => 0..6_u32, 1 => Just(u32::MAX)];
+    let key = keys_from(&["hash:0", "key:1"], &KEYS);
+    (key, proptest::collection::vec(field, 0..5), any::<bool>(), max, life)
+        .prop_map(|(key, fields, create, max, life)| Op::Amend { key, fields, create, max, life })
+}
+
+const FIELDS: [&str; 8] = ["a", "b", "c", "é\"/", "daily_limit", "expires_at", "id", "enabled"];
 
 /// Texts that begin with a version, and some that nearly do.
 fn versions() -> impl Strategy<Value = String> {
@@ -229,6 +246,9 @@ fn operations() -> impl Strategy<Value = Op> {
             .prop_map(|(key, fields, ttl_ms, only_new)| Op::SetHash { key, fields, ttl_ms, only_new }),
         3 => tallies(),
         3 => (keys_from(&["hash:0", "key:1"], &KEYS), 0..9_u32).prop_map(|(key, max)| Op::Hash { key, max }),
+        2 => (keys_from(&["hash:0", "key:1"], &KEYS), select(FIELDS.to_vec()))
+            .prop_map(|(key, field)| Op::Field { key, field: field.into() }),
+        4 => amends(),
         1 => keys_from(&["key:0", "l:0", "s:0"], &KEYS).prop_map(|key| Op::Delete { key }),
         1 => (keys_from(&["worker:index"], NOT_STRINGS), select(vec!["a/\"b", "c", "d"]), 0..4_u32, any::<bool>())
             .prop_map(|(key, member, max, remove)| Op::Index { key, member: member.into(), max, remove }),

@@ -45,6 +45,8 @@ fn prefixed(op: &Op, prefix: &str) -> Op {
         | Op::Watch { key, .. }
         | Op::Replace { key, .. }
         | Op::Hash { key, .. }
+        | Op::Field { key, .. }
+        | Op::Amend { key, .. }
         | Op::Tally { key, .. }
         | Op::Refund { key, .. }
         | Op::Set { key, .. }

@@ -179,6 +179,7 @@ fn replace(mut command: Command) -> Result<(), Error> {
 
 /// End-to-end suites that ask for nothing but a gateway, an origin and a Redis.
 pub(crate) const PORTABLE: &[&str] = &[
+    "admin_keys",
     "cache",
     "cache_stale",
     "cors",
@@ -203,6 +204,7 @@ pub(crate) const PORTABLE: &[&str] = &[
 
 /// Those of them in which the store has a part.
 const ABOUT_THE_STORE: &[&str] = &[
+    "admin_keys",
     "cache",
     "credentials",
     "jobs",

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde_json::{Map, Value};
 
-use super::{answer, details, leave, object, refused, store_is_down, tag};
+use super::{answer, invalid, leave, object, refused, store_is_down, tag};
 use crate::{
     command::Act,
     config::suggestion,
@@ -178,12 +178,6 @@ impl Attempt {
         page.headers.insert(header::ETAG, tag(change.stored.now.version));
         Act::Answer(page)
     }
-}
-
-fn invalid(errors: &[String]) -> Refusal {
-    let mut refusal = Refusal::new(ErrorCode::BadRequest, "change", "the change is not accepted");
-    refusal.details = Some(details(errors));
-    refusal
 }
 
 fn rejection(rejected: &Rejected) -> Refusal {

@@ -2,6 +2,7 @@
 //! area. Who may use which page by which method is the auth plugin's, which has found the page before this one plans.
 
 mod config;
+mod keys;
 mod plugins;
 #[cfg(test)]
 mod tests;
@@ -11,12 +12,15 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 
+use keys::Deed;
+
 use crate::{
     command::Command,
     config::Document,
     control,
     flow::Flow,
     plugin::{Plan, Plugin},
+    plugins::keyspace::Keyspace,
     refusal::{ErrorCode, Refusal},
     report::Page,
     store::Ask,
@@ -27,12 +31,13 @@ use crate::{
 pub struct Admin {
     /// Where the store has the changes of the configuration.
     config_key: String,
+    keyspace: Keyspace,
 }
 
 impl Admin {
     /// For a document.
     pub fn new(document: &Document) -> Self {
-        Self { config_key: control::key(document) }
+        Self { config_key: control::key(document), keyspace: Keyspace::new(document) }
     }
 }
 
@@ -53,12 +58,23 @@ impl Plugin for Admin {
 
     fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan {
         let reads = matches!(flow.request.head.method, Method::GET | Method::HEAD);
-        match &flow.page {
+        match flow.page.clone() {
             Some(Page::Config) if reads => config::show(ask, &self.config_key),
             Some(Page::Config) => config::patch(ask, &self.config_key),
             Some(Page::ConfigHistory) => config::history(ask, &self.config_key),
             Some(Page::ConfigRollback) => config::rollback(ask, &self.config_key),
             Some(Page::Plugin(name)) if !reads => plugins::patch(ask, &self.config_key, name.clone()),
+            Some(Page::Keys) if reads => keys::list(&self.keyspace, flow, ask),
+            Some(Page::Keys) => keys::create(&self.keyspace, flow),
+            Some(Page::Key(id)) => {
+                let deed = match flow.request.head.method {
+                    Method::DELETE => Deed::Revoke,
+                    Method::PATCH => Deed::Change,
+                    _ => Deed::Show,
+                };
+                keys::one(&self.keyspace, &id, deed, ask)
+            }
+            Some(Page::KeyRotate(id)) => keys::one(&self.keyspace, &id, Deed::Rotate, ask),
             _ => Plan::Pass,
         }
     }
@@ -93,6 +109,13 @@ fn refused(code: ErrorCode, reason: &'static str, error: &dyn core::fmt::Display
 /// Everything that is wrong with a change, at once.
 fn details(errors: &[String]) -> Value {
     json!({ "errors": errors })
+}
+
+/// A change that is not accepted, with everything that is wrong with it.
+fn invalid(errors: &[String]) -> Refusal {
+    let mut refusal = Refusal::new(ErrorCode::BadRequest, "change", "the change is not accepted");
+    refusal.details = Some(details(errors));
+    refusal
 }
 
 /// What a command waits for before it reads the body.

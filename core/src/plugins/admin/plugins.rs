@@ -2,7 +2,7 @@
 
 use alloc::{boxed::Box, string::String, sync::Arc};
 
-use super::{answer, config, details, object};
+use super::{answer, config, invalid, object};
 use crate::{
     control::{Change, PluginWish, Wish},
     gateway::Gateway,
@@ -20,11 +20,7 @@ pub(super) fn patch(ask: &mut Ask, key: &str, name: String) -> Plan {
             let message = "no plugin has this name; `GET /gateway/plugins` lists them";
             return Err(Refusal::new(ErrorCode::NotFound, "plugin", message));
         }
-        let wish = PluginWish::read(&object(&body)?).map_err(|errors| {
-            let mut refusal = Refusal::new(ErrorCode::BadRequest, "change", "the change is not accepted");
-            refusal.details = Some(details(&errors));
-            refusal
-        })?;
+        let wish = PluginWish::read(&object(&body)?).map_err(|errors| invalid(&errors))?;
         Ok(Wish::Plugin { name: named, wish })
     });
     config::change(ask, key, read, Box::new(move |change: &Change| shown(change, &name)))

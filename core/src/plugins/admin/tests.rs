@@ -1,3 +1,5 @@
+mod keys;
+
 use alloc::{format, string::String, string::ToString, sync::Arc, vec::Vec};
 use serde_json::{Value, json};
 

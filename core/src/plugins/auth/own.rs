@@ -70,11 +70,10 @@ fn page(rules: &Rules, request: &Request) -> Option<Page> {
         "/gateway/livez" => Page::Live,
         "/gateway/readyz" => Page::Ready,
         "/gateway/plugins" => Page::Plugins,
-        "/gateway/plugins/{name}" => {
-            let path = target::read(&request.head.uri).ok()?;
-            let (_, name) = path.decoded.rsplit_once('/')?;
-            Page::Plugin(String::from(name))
-        }
+        "/gateway/plugins/{name}" => Page::Plugin(named(request, 0)?),
+        "/gateway/keys" => Page::Keys,
+        "/gateway/keys/{id}" => Page::Key(named(request, 0)?),
+        "/gateway/keys/{id}/rotate" => Page::KeyRotate(named(request, 1)?),
         "/gateway/config" => Page::Config,
         "/gateway/config/history" => Page::ConfigHistory,
         "/gateway/config/rollback" => Page::ConfigRollback,
@@ -82,6 +81,12 @@ fn page(rules: &Rules, request: &Request) -> Option<Page> {
         "/gateway/ui" => Page::Ui,
         _ => return None,
     })
+}
+
+/// The segment of the path that many places before its last.
+fn named(request: &Request, place: usize) -> Option<String> {
+    let path = target::read(&request.head.uri).ok()?;
+    path.decoded.rsplit('/').nth(place).map(String::from)
 }
 
 /// What may be done with a page. Reads want no more than the page's own door; everything else wants `ADMIN_TOKEN`.
@@ -96,6 +101,9 @@ fn methods(page: &Page) -> &'static [Method] {
         | Page::ConfigHistory
         | Page::Ui => &[Method::GET, Method::HEAD],
         Page::Plugin(_) | Page::Config => &[Method::GET, Method::HEAD, Method::PATCH],
+        Page::Keys => &[Method::GET, Method::HEAD, Method::POST],
+        Page::Key(_) => &[Method::GET, Method::HEAD, Method::PATCH, Method::DELETE],
+        Page::KeyRotate(_) => &[Method::POST],
         Page::ConfigRollback => &[Method::POST],
         Page::CachePurge => &[Method::POST],
     }

@@ -146,6 +146,8 @@ pub(crate) fn render(report: Report, status: &Status) -> Reply {
         }
         Page::Ui => ui::answer(),
         // The last two are the admin plugin's, which answers them before anybody renders.
+        // INVARIANT: the admin plugin has answered these, or left a command.
+        Page::Keys | Page::Key(_) | Page::KeyRotate(_) => json(StatusCode::OK, &Value::Null),
         Page::Config | Page::ConfigHistory | Page::ConfigRollback => json(StatusCode::OK, &document.masked()),
         Page::Metrics => {
             let open_metrics = format == Some(MetricsFormat::OpenMetrics);

@@ -12,6 +12,8 @@ pub(super) struct KeyStore {
     client: StoreClient,
     root: String,
     prefix: String,
+    /// The hash of all ids.
+    index: String,
 }
 
 /// A record with the store's name for it.
@@ -33,7 +35,7 @@ impl KeyStore {
             .await
             .map_err(|error| Failure::Runtime(format!("cannot reach Redis: {error}")))?;
         let root = document.store.key_prefix.clone();
-        Ok(Self { client, prefix: format!("{root}key:"), root })
+        Ok(Self { client, prefix: format!("{root}key:"), index: format!("{root}keys"), root })
     }
 
     /// The store's name for the record of a stored form.
@@ -83,6 +85,9 @@ impl KeyStore {
         // SCAN may name a key twice.
         found.sort_by(|a, b| (&a.record.created_at, &a.key).cmp(&(&b.record.created_at, &b.key)));
         found.dedup_by(|a, b| a.key == b.key);
+        for Stored { key, record } in &found {
+            self.index(key, record).await?;
+        }
         Ok(found)
     }
 
@@ -104,11 +109,22 @@ impl KeyStore {
         if let Some(at) = record.expires_at {
             self.command(&["PEXPIREAT", key, &at.to_string()]).await?;
         }
+        self.index(key, record).await
+    }
+
+    /// Lets the admin API find it, which searches for nothing.
+    async fn index(&self, key: &str, record: &KeyRecord) -> Result<(), Failure> {
+        let stored = key.strip_prefix(&self.prefix).and_then(|tag| tag.strip_prefix('{')?.strip_suffix('}'));
+        if let Some(stored) = stored.filter(|_| !record.id.is_empty()) {
+            let entry = format!("{stored} {}", record.created_at);
+            self.command(&["HSET", &self.index, &record.id, &entry]).await?;
+        }
         Ok(())
     }
 
-    pub(super) async fn remove(&self, key: &str) -> Result<(), Failure> {
-        self.command(&["DEL", key]).await.map(|_| ())
+    pub(super) async fn remove(&self, stored: &Stored) -> Result<(), Failure> {
+        self.command(&["DEL", &stored.key]).await?;
+        self.command(&["HDEL", &self.index, &stored.record.id]).await.map(|_| ())
     }
 
     /// Worker tokens stand under the same prefix; they are not API keys.

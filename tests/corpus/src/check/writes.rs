@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use acip_core::store::Op;
+use acip_core::store::{Life, Op};
 use bytes::Bytes;
 
 use super::{same, within};
@@ -52,6 +52,9 @@ fn parts(op: &Op) -> (&'static str, &str, Bytes, Option<u64>) {
     match op {
         Op::Set { key, value, ttl_ms, .. } => ("set", key, value.clone(), *ttl_ms),
         Op::SetHash { key, ttl_ms, .. } => ("hash", key, Bytes::new(), *ttl_ms),
+        Op::Amend { key, life, .. } => {
+            ("amend", key, Bytes::new(), if let Life::Ms(ttl_ms) = life { Some(*ttl_ms) } else { None })
+        }
         Op::Delete { key } => ("delete", key, Bytes::new(), None),
         Op::Index { key, member, remove, .. } => {
             (if *remove { "unindex" } else { "index" }, key, text(member), None)
@@ -64,6 +67,7 @@ fn parts(op: &Op) -> (&'static str, &str, Bytes, Option<u64>) {
         | Op::Get { key }
         | Op::Watch { key, .. }
         | Op::Replace { key, .. }
+        | Op::Field { key, .. }
         | Op::Hash { key, .. } => ("read", key, Bytes::new(), None),
         Op::SpendRecord { prefix, .. } => ("spend-record", prefix, Bytes::new(), None),
         Op::Workers { index, .. } => ("workers", index, Bytes::new(), None),

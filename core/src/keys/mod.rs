@@ -1,6 +1,9 @@
 //! API key records as the store holds them (contract sections 8 and 10): made, changed, read and shown here, so
 //! that the command line and the admin API cannot disagree. Start at [`KeyRecord`].
 
+pub mod check;
+mod wish;
+
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -8,7 +11,9 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{config::Secret, plugins::hex};
+use crate::{config::Secret, facts::Entropy, plugins::hex};
+
+pub use wish::KeyWish;
 
 /// One API key, without the key itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,6 +93,15 @@ impl FreshKey {
         let prefix = key.chars().take(PREFIX_CHARS).collect();
         Self { id: alloc::format!("key_{}", hex(&id_chance)), key: Secret::new(key), prefix }
     }
+
+    /// As [`FreshKey::new`], from chance that is shown to nobody.
+    pub(crate) fn from_entropy(entropy: &Entropy) -> Self {
+        let mut chance = [0; 32];
+        for (place, byte) in chance.iter_mut().zip(entropy.request.iter().chain(&entropy.trace)) {
+            *place = *byte;
+        }
+        Self::new(chance, entropy.span)
+    }
 }
 
 impl KeyRecord {
@@ -119,6 +133,15 @@ impl KeyRecord {
             fields.push(("ip_allow", json(json!(self.ip_allow))));
         }
         fields.into_iter().map(|(name, value)| (name.into(), value)).collect()
+    }
+
+    /// What must be set, or taken away, in the store's hash of `self` to make it that of `to`.
+    pub fn changes(&self, to: &Self) -> Vec<(String, Option<String>)> {
+        let (old, new) = (self.to_fields(), to.to_fields());
+        let gone = old.iter().filter(|(name, _)| !new.iter().any(|(kept, _)| kept == name));
+        let gone: Vec<_> = gone.map(|(name, _)| (name.clone(), None)).collect();
+        let set = new.into_iter().filter(|field| !old.contains(field));
+        set.map(|(name, value)| (name, Some(value))).chain(gone).collect()
     }
 
     /// Reads the store's hash. Fields that are absent take their empty value; `enabled` is true unless it is `0`.
