@@ -30,6 +30,7 @@ pub(crate) use error::suggestion;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use field::{Accepts, Field};
 pub use kind::{Form, Kind};
+pub(crate) use masked::without_texts;
 pub use model::*;
 pub use overlay::AT_START;
 pub use read::{Platform, scalars};

@@ -7,7 +7,7 @@ use alloc::{collections::VecDeque, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::keys::iso8601;
+use crate::{config::without_texts, keys::iso8601};
 
 pub use crate::store::version_of;
 
@@ -79,19 +79,20 @@ impl Stored {
         all.find(|known| known.version == version).cloned().or_else(nothing)
     }
 
-    /// The versions for people, newest first. No overlay holds a secret.
+    /// The versions for people, newest first. An overlay holds no secret of the gateway's; what its own plugins are given is
+    /// hidden as in the configuration.
     pub fn page(&self) -> Value {
-        let shown = |version: &Version| {
+        let entry = |version: &Version| {
             json!({
                 "version": version.version,
                 "at": iso8601(version.at),
                 "by": version.by,
                 "changed": version.paths,
-                "overlay": version.overlay,
+                "overlay": shown(&version.overlay),
             })
         };
         let all = core::iter::once(&self.now).filter(|now| now.version > 0).chain(&self.history);
-        json!({ "version": self.now.version, "history": all.map(shown).collect::<Vec<_>>() })
+        json!({ "version": self.now.version, "history": all.map(entry).collect::<Vec<_>>() })
     }
 
     /// Puts an overlay in force as the next version. The oldest versions leave where they are too many or too long.
@@ -110,6 +111,17 @@ impl Stored {
         while next.print().len() > MAX_STORED_BYTES && next.history.pop_back().is_some() {}
         next
     }
+}
+
+/// An overlay for people.
+fn shown(overlay: &Map<String, Value>) -> Value {
+    let mut shown = overlay.clone();
+    if let Some(Value::Object(plugins)) = shown.get_mut("plugins") {
+        for config in plugins.values_mut().filter_map(|settings| settings.get_mut("config")) {
+            *config = without_texts(config.take());
+        }
+    }
+    Value::Object(shown)
 }
 
 /// Versions that are kept, the one in force among them.

@@ -110,3 +110,13 @@ fn an_overlay_is_laid_over_file_and_environment() {
     let errors = over(r#"{"cache":{"ttl_seconds":"x"},"router":{"strategy":"y"}}"#).unwrap_err();
     assert_eq!(errors.len(), 2, "{errors:?}");
 }
+
+#[test]
+fn history_hides_what_plugins_are_given() {
+    let overlay = json!({"router": {"strategy": "p2c-ewma"}, "plugins": {"x-plugin": {"config": {"token": "hush", "most": 3}}}});
+    let Value::Object(overlay) = overlay else { panic!("an object") };
+    let page = Stored::default().next(overlay, "ADMIN_TOKEN", 1).page();
+    let shown = &page["history"][0]["overlay"];
+    assert_eq!(shown["plugins"]["x-plugin"]["config"], json!({"token": "***", "most": 3}));
+    assert_eq!(shown["router"]["strategy"], "p2c-ewma");
+}
