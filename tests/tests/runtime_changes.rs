@@ -214,7 +214,7 @@ async fn the_command_line_does_the_same() {
         name,
         "--implementation",
         "token-bucket",
-        "--config",
+        "--settings",
         "{\"max_requests\":21}",
     ]);
     assert_eq!(said, "version 1: rate_limit.algorithm, rate_limit.max_requests\n");

@@ -115,7 +115,8 @@ fn doors_and_pages() {
     check("GET", "/gateway/metrics", "/gateway/metrics", Kind::Own, Auth::Admin, None);
     check("PATCH", "/gateway/plugins/x", "/gateway/plugins/{name}", Kind::Own, Auth::Admin, None);
     check("GET", "/gateway", "/gateway/*", Kind::Own, Auth::Admin, None);
-    check("GET", "/gateway/keys/k/rotate", "/gateway/*", Kind::Own, Auth::Admin, None);
+    check("POST", "/gateway/keys/k/rotate", "/gateway/keys/{id}/rotate", Kind::Own, Auth::Admin, Some("k"));
+    check("GET", "/gateway/keys/k/other", "/gateway/*", Kind::Own, Auth::Admin, None);
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub(super) struct Set {
     priority: Option<u32>,
     /// Settings of its section as a JSON merge patch, such as '{"max_requests":50}'
     #[arg(long, value_name = "JSON")]
-    config: Option<String>,
+    settings: Option<String>,
 }
 
 #[derive(Clone, Copy, Subcommand)]
@@ -87,10 +87,10 @@ pub(super) fn plugins(command: Plugins, document: Document) -> Result<(), Failur
                     enabled: None,
                     implementation: set.implementation.map(Value::from),
                     priority: set.priority.map(Value::from),
-                    config: set.config.map(|text| object(&text)).transpose()?,
+                    config: set.settings.map(|text| object(&text)).transpose()?,
                 };
                 if wish == PluginWish::default() {
-                    let message = "nothing to set; write `--implementation`, `--priority` or `--config`";
+                    let message = "nothing to set; write `--implementation`, `--priority` or `--settings`";
                     return Err(Failure::Configuration(message.into()));
                 }
                 desk.change(Wish::Plugin { name: set.name, wish }).await
@@ -108,7 +108,7 @@ pub(super) fn config(command: Config, document: Document) -> Result<(), Failure>
 
 fn object(text: &str) -> Result<Map<String, Value>, Failure> {
     serde_json::from_str(text)
-        .map_err(|error| Failure::Configuration(format!("--config is no JSON object: {error}")))
+        .map_err(|error| Failure::Configuration(format!("--settings is no JSON object: {error}")))
 }
 
 fn list(gateway: &Gateway, json: bool) -> Result<(), Failure> {
