@@ -323,6 +323,11 @@ impl Batch {
         self.ops.is_empty()
     }
 
+    /// Whether it asks for another version of the configuration.
+    pub fn watches(&self) -> bool {
+        matches!(self.ops.first(), Some(Op::Watch { .. }))
+    }
+
     /// Whether it asks for nothing but another version of the configuration.
     pub fn only_watches(&self) -> bool {
         self.ops.iter().all(|op| matches!(op, Op::Watch { .. }))

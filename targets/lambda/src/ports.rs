@@ -98,6 +98,7 @@ impl Ports for LambdaPorts {
             return Ok(instance.remember(batch));
         };
         let (asked_us, sent) = (self.mono_us(), store.round_trips());
+        instance.looks(batch, now_ms());
         let answer = store.ask(batch).await;
         let sent = store.round_trips().saturating_sub(sent);
         let took = answer.as_ref().map(|_| self.mono_us().saturating_sub(asked_us));

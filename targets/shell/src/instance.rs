@@ -203,9 +203,23 @@ impl Instance {
         (!self.bad).then(|| self.seen.get())
     }
 
-    /// For [`Ports::look_is_due`]: not where no other instance can have changed anything.
+    /// For [`Ports::look_is_due`]: not where no other instance can have changed anything. Whoever is told so looks. A store that
+    /// does not answer is seldom waited for by requests that do not need it.
     pub fn look_is_due(&self, now_ms: u64) -> bool {
-        self.document().store.url.is_some() && now_ms.saturating_sub(self.looked_ms.get()) >= LOOK_MS
+        let pause_ms = if self.store.borrow().up { LOOK_MS } else { LOOK_AGAIN_MS };
+        let due =
+            self.document().store.url.is_some() && now_ms.saturating_sub(self.looked_ms.get()) >= pause_ms;
+        if due {
+            self.looked_ms.set(now_ms);
+        }
+        due
+    }
+
+    /// Notes that the store is asked for changes, where this batch does: no look is due for a while.
+    pub fn looks(&self, batch: &Batch, now_ms: u64) {
+        if batch.watches() {
+            self.looked_ms.set(now_ms);
+        }
     }
 
     /// For [`Ports::follow`]: puts what the store says was changed in force, unless another request has. Returns the
@@ -277,6 +291,7 @@ impl Instance {
             return Ok(self.remember(batch));
         }
         let asked_us = ports.mono_us();
+        self.looks(batch, ports.now_ms());
         let answer = reach.ask(batch).await;
         let took = answer.as_ref().map(|_| ports.mono_us().saturating_sub(asked_us));
         // Others may be asking at the same time: each command is counted by whoever looks first.
@@ -297,8 +312,6 @@ impl Instance {
         now_ms: u64,
     ) -> Option<String> {
         self.round_trips.set(self.round_trips.get().saturating_add(commands));
-        // Down or not: a store that does not answer is not waited for by requests that do not need it.
-        self.looked_ms.set(now_ms);
         let mut store = self.store.borrow_mut();
         let was_up = store.up;
         store.mode = mode;
@@ -427,6 +440,8 @@ fn counts(gateway: &Gateway) -> bool {
 
 /// Between two looks at the store for the sake of the configuration alone.
 const LOOK_MS: u64 = 1_000;
+/// The same, while the store does not answer.
+const LOOK_AGAIN_MS: u64 = 10_000;
 
 /// Some 16 MiB if everything were full; the smallest platform gives 128 MB for everything.
 const PART: usize = 8;
