@@ -53,10 +53,14 @@ impl Plugin for Health {
         true
     }
 
-    /// An instance that has not asked its store yet cannot say how it is; so such a page asks, for a key that never is.
+    /// An instance that has not asked its store yet cannot say how it is, nor which changes are in force; so such a page asks, for
+    /// a key that never is.
     fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan {
         if flow.request.facts.fleet.is_some()
-            && matches!(flow.page, Some(Page::Health | Page::HealthDetailed | Page::Ready))
+            && matches!(
+                flow.page,
+                Some(Page::Health | Page::HealthDetailed | Page::Ready | Page::Plugins | Page::Plugin(_))
+            )
         {
             let _ = ask.get(self.probe.clone());
         }
