@@ -64,6 +64,7 @@ pub(super) enum Config {
     /// Go back to an earlier version of the changes
     Rollback {
         /// Which; 0 takes every change back
+        #[arg(id = "to", value_name = "VERSION")]
         version: u64,
         /// Also where that opens doors that ask for an API key now
         #[arg(long)]
