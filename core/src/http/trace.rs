@@ -62,10 +62,26 @@ impl Sampling {
     }
 }
 
-/// The id of a span within this gateway's own: of the attempt with this number, or of another part. The same on every
-/// target, without further chance: a permutation of 64 bits that scatters its input.
-pub(crate) fn child(trace: &TraceContext, number: usize) -> [u8; 8] {
-    let number = u64::try_from(number).unwrap_or(u64::MAX).wrapping_add(1);
+/// What a child of the gateway's own span is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The request's command to the store.
+    Store,
+    /// An attempt at an origin; the first is 0.
+    Attempt(usize),
+    /// Work behind the client's back.
+    Behind,
+}
+
+/// The id of that part's span. The same on every target, without further chance: a permutation of 64 bits that scatters
+/// its input.
+pub(crate) fn child(trace: &TraceContext, part: Part) -> [u8; 8] {
+    // As wide on every target: a count of machine words is not.
+    let number = match part {
+        Part::Store => 0,
+        Part::Attempt(place) => u64::try_from(place).unwrap_or(u64::MAX).saturating_add(1),
+        Part::Behind => u64::MAX,
+    };
     let mut bits = u64::from_be_bytes(trace.span_id).wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -75,17 +91,14 @@ pub(crate) fn child(trace: &TraceContext, number: usize) -> [u8; 8] {
 impl TraceContext {
     /// For what the gateway does on its own account because of this request.
     pub(crate) fn behind(&self) -> Self {
-        Self { parent_id: self.span_id, span_id: child(self, BEHIND), ..*self }
+        Self { parent_id: self.span_id, span_id: child(self, Part::Behind), ..*self }
     }
 }
-
-/// The number of work behind the client's back among a span's children.
-const BEHIND: usize = usize::MAX - 1;
 
 /// The field for the next hop: the span of this attempt is its parent.
 pub(crate) fn traceparent(trace: &TraceContext, attempt: usize) -> String {
     let mut out = String::with_capacity(55);
-    for part in [&[0][..], &trace.trace_id, &child(trace, attempt), &[trace.flags]] {
+    for part in [&[0][..], &trace.trace_id, &child(trace, Part::Attempt(attempt)), &[trace.flags]] {
         if !out.is_empty() {
             out.push('-');
         }

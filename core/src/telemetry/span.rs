@@ -182,7 +182,7 @@ impl Tracer {
             kind: if self.has_store { SpanKind::Client } else { SpanKind::Internal },
             name: if self.has_store { "EVALSHA" } else { "store" }.to_owned(),
             end_us: from_us.saturating_add(outcome.store_us),
-            ..self.part(flow, trace::child(&flow.request.trace, STORE), from_us, facts, down)
+            ..self.part(flow, trace::child(&flow.request.trace, trace::Part::Store), from_us, facts, down)
         }
     }
 
@@ -216,7 +216,7 @@ impl Tracer {
                 false
             }
         };
-        let id = trace::child(&flow.request.trace, place);
+        let id = trace::child(&flow.request.trace, trace::Part::Attempt(place));
         Span {
             kind: SpanKind::Client,
             name: method,
@@ -298,8 +298,6 @@ fn text(text: &str) -> Value {
     Value::Text(text.chars().take(MAX_CHARS).collect())
 }
 
-/// The number of the store's span among the children; attempts count from 0.
-const STORE: usize = usize::MAX;
 const MAX_CHARS: usize = 512;
 /// The conventions' list.
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
