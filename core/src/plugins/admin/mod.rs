@@ -20,7 +20,7 @@ use crate::{
     control,
     flow::Flow,
     plugin::{Plan, Plugin},
-    plugins::keyspace::Keyspace,
+    plugins::{cache::purge, keyspace::Keyspace},
     refusal::{ErrorCode, Refusal},
     report::Page,
     store::Ask,
@@ -32,12 +32,18 @@ pub struct Admin {
     /// Where the store has the changes of the configuration.
     config_key: String,
     keyspace: Keyspace,
+    /// Where the store counts what was purged from the cache.
+    purges_key: String,
 }
 
 impl Admin {
     /// For a document.
     pub fn new(document: &Document) -> Self {
-        Self { config_key: control::key(document), keyspace: Keyspace::new(document) }
+        Self {
+            config_key: control::key(document),
+            keyspace: Keyspace::new(document),
+            purges_key: purge::place(&document.store.key_prefix),
+        }
     }
 }
 
@@ -75,6 +81,7 @@ impl Plugin for Admin {
                 keys::one(&self.keyspace, &id, deed, ask)
             }
             Some(Page::KeyRotate(id)) => keys::one(&self.keyspace, &id, Deed::Rotate, ask),
+            Some(Page::CachePurge) => purge::plan(flow, self.purges_key.clone()),
             _ => Plan::Pass,
         }
     }

@@ -71,8 +71,7 @@ fn tags(answer: &HeaderMap) -> impl Iterator<Item = &str> {
 }
 
 /// `POST /gateway/cache/purge`: one command to the store, once the body is there.
-pub(crate) fn plan(flow: &mut Flow, prefix: &str) -> Plan {
-    let key = place(prefix);
+pub(crate) fn plan(flow: &mut Flow, key: String) -> Plan {
     let run = Box::new(move |_: &_, flow: &mut Flow, body: Bytes| match read(&body) {
         Ok(wish) => wish.ask(key, flow.request.facts.now_ms),
         Err(errors) => Act::Refuse(invalid(&errors)),
@@ -215,7 +214,7 @@ fn page(value: &Value) -> Answer {
 }
 
 /// Where the counts are.
-fn place(prefix: &str) -> String {
+pub(crate) fn place(prefix: &str) -> String {
     [prefix, "cache:purges"].concat()
 }
 

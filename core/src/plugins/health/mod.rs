@@ -10,7 +10,7 @@ use crate::{
     flow::Flow,
     http::list,
     plugin::{Plan, Plugin},
-    plugins::{cache::purge, routes::RouteKind},
+    plugins::routes::RouteKind,
     refusal::{ErrorCode, Refusal},
     report::{MetricsFormat, Page, Report, Status},
     store::Ask,
@@ -27,15 +27,12 @@ mod ui;
 pub struct Health {
     /// A key under the gateway's prefix that nobody writes.
     probe: String,
-    /// Start of store keys.
-    prefix: String,
 }
 
 impl Health {
     /// For a document.
     pub fn new(document: &Document) -> Self {
-        let prefix = document.store.key_prefix.clone();
-        Self { probe: format!("{prefix}probe"), prefix }
+        Self { probe: format!("{}probe", document.store.key_prefix) }
     }
 }
 
@@ -64,15 +61,15 @@ impl Plugin for Health {
         {
             let _ = ask.get(self.probe.clone());
         }
-        if flow.page == Some(Page::CachePurge) {
-            return purge::plan(flow, &self.prefix);
-        }
         if flow.request.route.kind == RouteKind::Own && flow.page.is_none() {
-            let message = "the gateway has no such page";
-            return Plan::Refuse(Refusal::new(ErrorCode::NotFound, "page", message));
+            return Plan::Refuse(no_such_page());
         }
         Plan::Pass
     }
+}
+
+fn no_such_page() -> Refusal {
+    Refusal::new(ErrorCode::NotFound, "page", "the gateway has no such page")
 }
 
 /// How well the gateway is.
@@ -144,15 +141,15 @@ pub(crate) fn render(report: Report, status: &Status) -> Reply {
                 return gateway.refused(flow, Refusal::new(ErrorCode::NotFound, "plugin", message));
             }
         },
-        Page::CachePurge => {
-            let message = "the gateway has no such page";
-            return gateway.refused(flow, Refusal::new(ErrorCode::NotFound, "page", message));
-        }
+        Page::Config => json(StatusCode::OK, &document.masked()),
         Page::Ui => ui::answer(),
-        // The last two are the admin plugin's, which answers them before anybody renders.
-        // INVARIANT: the admin plugin has answered these, or left a command.
-        Page::Keys | Page::Key(_) | Page::KeyRotate(_) => json(StatusCode::OK, &Value::Null),
-        Page::Config | Page::ConfigHistory | Page::ConfigRollback => json(StatusCode::OK, &document.masked()),
+        // INVARIANT: the admin plugin, which is always on, has answered these or left a command.
+        Page::ConfigHistory
+        | Page::ConfigRollback
+        | Page::Keys
+        | Page::Key(_)
+        | Page::KeyRotate(_)
+        | Page::CachePurge => return gateway.refused(flow, no_such_page()),
         Page::Metrics => {
             let open_metrics = format == Some(MetricsFormat::OpenMetrics);
             let kind = if open_metrics { OPEN_METRICS } else { PROMETHEUS };
