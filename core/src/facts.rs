@@ -35,6 +35,26 @@ pub struct Facts {
     pub seen: Option<u64>,
 }
 
+impl Facts {
+    /// Of a plain connection from `ip` at `now_ms`, with nothing else known and no chance: where to start for whoever drives the
+    /// core without a platform.
+    pub fn at(now_ms: u64, ip: IpAddr) -> Self {
+        Self {
+            now_ms,
+            mono_us: 0,
+            entropy: Entropy::default(),
+            peer: Peer { ip, tls: false },
+            hints: Hints::default(),
+            origins: Vec::new(),
+            turn: 0,
+            can_upgrade: false,
+            draining: false,
+            fleet: None,
+            seen: None,
+        }
+    }
+}
+
 /// 48 random bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entropy {

@@ -1,13 +1,13 @@
 //! Values that the cases of several plugins start from.
 
 use alloc::{string::ToString, sync::Arc, vec, vec::Vec};
-use core::{net::IpAddr, num::NonZeroU32};
+use core::num::NonZeroU32;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use crate::{
     Facts, Gateway, RequestHead, Step, Verdict,
     config::*,
-    facts::{Entropy, Hints, Peer},
+    facts::Entropy,
     plugins::cors,
     verdict::{Answer, Forward},
 };
@@ -29,17 +29,9 @@ pub(crate) fn document() -> Document {
 /// Facts of a plain connection from 192.0.2.1.
 pub(crate) fn facts() -> Facts {
     Facts {
-        now_ms: NOW_MS,
-        mono_us: 0,
         entropy: Entropy { request: [7; 16], trace: [8; 16], span: [9; 8], draw: 0 },
-        peer: Peer { ip: IpAddr::from([192, 0, 2, 1]), tls: false },
-        hints: Hints::default(),
-        origins: Vec::new(),
-        turn: 0,
         can_upgrade: true,
-        draining: false,
-        seen: None,
-        fleet: None,
+        ..Facts::at(NOW_MS, [192, 0, 2, 1].into())
     }
 }
 

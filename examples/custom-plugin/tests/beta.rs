@@ -5,7 +5,6 @@ use std::sync::Arc;
 use acip_core::{
     Answer, Facts, Gateway, RequestHead, Step, Verdict,
     config::{Document, Format, Platform, Source},
-    facts::{Entropy, Hints, Peer},
 };
 use acip_gateway::plugins::compile_with;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
@@ -26,19 +25,7 @@ fn answer(gateway: &Arc<Gateway>, path: &str, field: Option<&'static str>) -> Op
         version: Version::HTTP_11,
         headers: fields.collect::<HeaderMap>(),
     };
-    let facts = Facts {
-        now_ms: 1_700_000_000_000,
-        mono_us: 0,
-        entropy: Entropy::default(),
-        peer: Peer { ip: [127, 0, 0, 1].into(), tls: false },
-        hints: Hints::default(),
-        origins: Vec::new(),
-        turn: 0,
-        can_upgrade: false,
-        draining: false,
-        fleet: None,
-        seen: None,
-    };
+    let facts = Facts::at(1_700_000_000_000, [127, 0, 0, 1].into());
     match gateway.begin(head, facts) {
         Step::Settled(Verdict::Reply(reply)) => Some(reply.answer),
         _ => None,

@@ -6,7 +6,6 @@ use acip_core::{
     Facts, Gateway, Outcome, RequestHead, ResponseHead, Step, Verdict,
     config::{Document, Format, Platform, Source},
     event::Event,
-    facts::{Entropy, Hints, Peer},
     plugin::{Answers, Source as From},
     store::{Cells, Memory, MemoryLimits},
 };
@@ -62,19 +61,7 @@ fn send_with(gateway: &Arc<Gateway>, path: &str, key: &'static str, field: &'sta
     let headers = HeaderMap::from_iter(fields);
     let uri = path.parse().expect("a path");
     let head = RequestHead { method: Method::GET, uri, version: Version::HTTP_11, headers };
-    let facts = Facts {
-        now_ms: 1_700_000_000_000,
-        mono_us: 0,
-        entropy: Entropy::default(),
-        peer: Peer { ip: [127, 0, 0, 1].into(), tls: false },
-        hints: Hints::default(),
-        origins: Vec::new(),
-        turn: 0,
-        can_upgrade: false,
-        draining: false,
-        fleet: None,
-        seen: None,
-    };
+    let facts = Facts::at(1_700_000_000_000, [127, 0, 0, 1].into());
     let mut store = Memory::new(MemoryLimits::default());
     let verdict = match gateway.begin(head, facts) {
         Step::Settled(verdict) => verdict,

@@ -9,7 +9,6 @@ use std::{net::Ipv4Addr, sync::Arc};
 use acip_core::{
     Facts, Gateway, Outcome, RequestHead, ResponseHead, Status, Step, Verdict,
     config::Document,
-    facts::{Entropy, Hints, Peer},
     plugin::{Answers, Source},
     store::{Cells, Memory},
 };
@@ -67,17 +66,6 @@ fn head(seed: u32) -> RequestHead {
 }
 
 fn facts(seed: u32) -> Facts {
-    Facts {
-        now_ms: u64::from(seed),
-        mono_us: u64::from(seed),
-        entropy: Entropy::default(),
-        peer: Peer { ip: Ipv4Addr::LOCALHOST.into(), tls: false },
-        hints: Hints::default(),
-        origins: Vec::new(),
-        turn: u64::from(seed),
-        can_upgrade: false,
-        draining: false,
-        seen: None,
-        fleet: None,
-    }
+    let moment = u64::from(seed);
+    Facts { mono_us: moment, turn: moment, ..Facts::at(moment, Ipv4Addr::LOCALHOST.into()) }
 }

@@ -6,7 +6,6 @@ use acip_core::{
     Facts, Flow, Gateway, Outcome, RequestHead, ResponseHead, Step, Verdict,
     config::Document,
     event::Event,
-    facts::{Entropy, Hints, Peer},
     plugin::{OnError, Plan, Plugin, Reaction, Ruling, Subscription},
     store::Ask,
 };
@@ -63,19 +62,7 @@ fn send(gateway: &Arc<Gateway>, path: &str) -> (u16, usize) {
         version: Version::HTTP_11,
         headers: HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("a"))]),
     };
-    let facts = Facts {
-        now_ms: 1_700_000_000_000,
-        mono_us: 0,
-        entropy: Entropy::default(),
-        peer: Peer { ip: [127, 0, 0, 1].into(), tls: false },
-        hints: Hints::default(),
-        origins: Vec::new(),
-        turn: 0,
-        can_upgrade: false,
-        draining: false,
-        fleet: None,
-        seen: None,
-    };
+    let facts = Facts::at(1_700_000_000_000, [127, 0, 0, 1].into());
     let Step::Settled(verdict) = gateway.begin(head, facts) else { panic!("nobody asks") };
     let (status, closing) = match verdict {
         Verdict::Reply(reply) => (reply.answer.status, reply.closing),
