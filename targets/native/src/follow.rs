@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::{ports::now_ms, process::Process, store::StoreClient};
 
 /// Looks until the process drains; not at all where the store is an endpoint that counts what it is asked: there requests
-/// look ([`Ports::look_is_due`](acip_shell::Ports::look_is_due)). Call it within a `LocalSet`.
+/// look ([`Ports::look_is_due`](acip_shell::Ports::look_is_due)). Call it within a `LocalRuntime`.
 pub(crate) async fn rounds(process: &Process) {
     let settings = process.live.load().gateway.document().store.clone();
     if settings.is_rest() {

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::{entropy::Supply, ports::now_ms, process::Process, store::StoreClient};
 
 /// Searches every few seconds; ends at once where the store is this process's own, which no one else writes to.
-/// Call it within a `LocalSet`.
+/// Call it within a `LocalRuntime`.
 pub async fn rounds(process: &Process) {
     let settings = process.live.load().gateway.document().store.clone();
     if settings.url.is_none() {

@@ -9,7 +9,7 @@ use acip_core::{
     plugins::health,
     store::{Ask, Cells, Replaced},
 };
-use acip_gateway::{ports::now_ms, store::StoreClient};
+use acip_gateway::{ports::now_ms, rt, store::StoreClient};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -130,11 +130,8 @@ fn list(gateway: &Gateway, json: bool) -> Result<(), Failure> {
 }
 
 fn run(document: Document, with: impl AsyncFnOnce(Desk) -> Result<(), Failure>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Runtime(format!("cannot start: {error}")))?;
-    tokio::task::LocalSet::new().block_on(&runtime, async { with(Desk::open(document).await?).await })
+    let runtime = rt::local().map_err(|error| Failure::Runtime(format!("cannot start: {error}")))?;
+    runtime.block_on(async { with(Desk::open(document).await?).await })
 }
 
 /// The store and what file and environment say.

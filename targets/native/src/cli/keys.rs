@@ -5,7 +5,7 @@ use acip_core::{
     keys::{FreshKey, KeyLimit, KeyRecord, check},
     plugins::auth::stored_form,
 };
-use acip_gateway::ports::now_ms;
+use acip_gateway::{ports::now_ms, rt};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -80,11 +80,8 @@ pub(super) struct Create {
 }
 
 pub(super) fn run(command: Command, document: &Document) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Runtime(format!("cannot start: {error}")))?;
-    tokio::task::LocalSet::new().block_on(&runtime, execute(command, document))
+    let runtime = rt::local().map_err(|error| Failure::Runtime(format!("cannot start: {error}")))?;
+    runtime.block_on(execute(command, document))
 }
 
 async fn execute(command: Command, document: &Document) -> Result<(), Failure> {

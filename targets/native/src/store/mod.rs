@@ -1,6 +1,6 @@
 //! The store as the native gateway reaches it: over TCP, in a cluster, or in this process.
 //!
-//! Each runtime thread opens a [`StoreClient`] of its own, within a `LocalSet`: one connection per thread, no locks. What is asked
+//! Each runtime thread opens a [`StoreClient`] of its own, within a `LocalRuntime`: one connection per thread, no locks. What is asked
 //! and what it means is the core's; this is connections, time limits and recovery.
 
 mod address;
@@ -60,7 +60,7 @@ impl StoreClient {
         Address::parse(url.expose_secret(), password, settings.db).map(|_| ())
     }
 
-    /// Begins to connect, in the background; without a URL, uses `memory`. Call it within a `LocalSet`.
+    /// Begins to connect, in the background; without a URL, uses `memory`. Call it within a `LocalRuntime`.
     ///
     /// # Errors
     /// Only where the settings cannot be meant: an unreachable server is no error, it may come up.

@@ -60,7 +60,7 @@ struct Endpoint {
 type Sender = http1::SendRequest<Full<Bytes>>;
 
 impl RestClient {
-    /// Begins to connect, in the background. Call it within a `LocalSet`.
+    /// Begins to connect, in the background. Call it within a `LocalRuntime`.
     pub(super) fn open(url: &str, token: Option<&Secret>, limit: Duration) -> Result<Self, AddressError> {
         let token = token
             .ok_or_else(|| malformed("a REST endpoint wants a token: set `UPSTASH_REDIS_REST_TOKEN`"))?;

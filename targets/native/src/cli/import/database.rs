@@ -19,7 +19,7 @@ use tokio_rustls::{TlsConnector, client};
 
 use crate::cli::Failure;
 
-/// Connects; the connection is driven by a task of this `LocalSet` and ends with the client.
+/// Connects; the connection is driven by a task of this `LocalRuntime` and ends with the client.
 pub(super) async fn connect(url: &str) -> Result<Client, Failure> {
     let mut config = Config::from_str(&plain(url)).map_err(|error| {
         Failure::Configuration(format!(
