@@ -95,14 +95,10 @@ fn start_nginx(folder: &Path, origin: u16, plain: u16) -> Result<[Running; 2], S
         ("ORIGIN", origin.as_str()),
         ("PLAIN", plain.as_str()),
     ];
-    let start = |name: &str, template: &str| {
-        let path = folder.join(name);
-        stage::fill(&path, template, &values)?;
-        let mut command = Command::new("nginx");
-        command.arg("-p").arg(folder).arg("-c").arg(&path);
-        Running::start("nginx", &mut command, &folder.join(format!("{name}.log")))
-    };
-    Ok([start("origin.conf", include_str!("origin.conf"))?, start("proxy.conf", include_str!("proxy.conf"))?])
+    Ok([
+        Running::nginx(folder, "origin.conf", include_str!("origin.conf"), &values)?,
+        Running::nginx(folder, "proxy.conf", include_str!("proxy.conf"), &values)?,
+    ])
 }
 
 fn start_bridge(binary: &Path, folder: &Path, port: u16, redis: u16) -> Result<Running, String> {

@@ -21,9 +21,14 @@ pub(super) fn measure(seconds: u64, rounds: usize) -> Result<(), String> {
     let [origin, plain, lua, redis, embedded, shared] = stage::free_ports()?;
     let _redis = start_redis(&binary, &folder, redis)?;
     let _nginx = start_nginx(&folder, origin, plain, lua, redis)?;
+    // The rivals write no access log either.
+    let quiet = ("LOG_LEVEL", "warn");
+    let store = format!("redis://127.0.0.1:{redis}");
+    // A key of the configuration needs no record: it is taken away, so that the record is read as the rival does.
+    let from_store = [quiet, ("REDIS_URL", &store), ("AUTH_API_KEYS", ""), ("REDIS_KEY_PREFIX", "bench:")];
     let gateways = [
-        start_gateway(&binary, &folder, embedded, origin, None)?,
-        start_gateway(&binary, &folder, shared, origin, Some(redis))?,
+        Running::gateway(&binary, &folder, [embedded, origin], &[quiet])?,
+        Running::gateway(&binary, &folder, [shared, origin], &from_store)?,
     ];
     let mut contestants = [
         ("nginx, static answer (the origin itself)", origin),
@@ -84,66 +89,21 @@ fn start_redis(binary: &Path, folder: &Path, port: u16) -> Result<Running, Strin
 pub(super) fn start_origin(folder: &Path, port: u16) -> Result<Running, String> {
     let body = format!("{{\"data\":\"{}\"}}", "x".repeat(1000));
     let (place, port) = (folder.display().to_string(), port.to_string());
-    let path = folder.join("origin.conf");
     let values = [("DIR", place.as_str()), ("BODY", body.as_str()), ("ORIGIN", port.as_str())];
-    stage::fill(&path, include_str!("origin.conf"), &values)?;
-    let mut command = Command::new("nginx");
-    command.arg("-p").arg(folder).arg("-c").arg(&path);
-    Running::start("nginx", &mut command, &folder.join("origin.conf.log"))
+    Running::nginx(folder, "origin.conf", include_str!("origin.conf"), &values)
 }
 
 fn start_nginx(folder: &Path, origin: u16, plain: u16, lua: u16, redis: u16) -> Result<[Running; 2], String> {
-    let body = format!("{{\"data\":\"{}\"}}", "x".repeat(1000));
     let place = folder.display().to_string();
     let ports = [origin, plain, lua, redis].map(|port| port.to_string());
-    let [origin, plain, lua, redis] = ports.each_ref().map(String::as_str);
-    let values = [
-        ("DIR", place.as_str()),
-        ("BODY", body.as_str()),
-        ("ORIGIN", origin),
-        ("PLAIN", plain),
-        ("LUA", lua),
-        ("REDIS", redis),
-    ];
+    let [origin_port, plain, lua, redis] = ports.each_ref().map(String::as_str);
+    let values =
+        [("DIR", place.as_str()), ("ORIGIN", origin_port), ("PLAIN", plain), ("LUA", lua), ("REDIS", redis)];
     stage::fill(&folder.join("gate.lua"), include_str!("gate.lua"), &values)?;
-    let start = |name: &str, template: &str| {
-        let path = folder.join(name);
-        stage::fill(&path, template, &values)?;
-        let mut command = Command::new("nginx");
-        command.arg("-p").arg(folder).arg("-c").arg(&path);
-        Running::start("nginx", &mut command, &folder.join(format!("{name}.log")))
-    };
     Ok([
-        start("origin.conf", include_str!("origin.conf"))?,
-        start("rivals.conf", include_str!("rivals.conf"))?,
+        start_origin(folder, origin)?,
+        Running::nginx(folder, "rivals.conf", include_str!("rivals.conf"), &values)?,
     ])
-}
-
-fn start_gateway(
-    binary: &Path,
-    folder: &Path,
-    port: u16,
-    origin: u16,
-    redis: Option<u16>,
-) -> Result<Running, String> {
-    let mut command = Command::new(binary);
-    command.current_dir(folder).env_clear().envs([
-        ("GATEWAY_HOST", "127.0.0.1".to_owned()),
-        ("GATEWAY_PORT", port.to_string()),
-        ("GATEWAY_THREADS", "1".to_owned()),
-        ("FASTAPI_URL", format!("http://127.0.0.1:{origin}")),
-        ("AUTH_API_KEYS", format!("bench:{KEY}")),
-        ("RATE_LIMIT_MAX_REQUESTS", "1000000000".to_owned()),
-        // The rivals write no access log either.
-        ("LOG_LEVEL", "warn".to_owned()),
-    ]);
-    if let Some(redis) = redis {
-        command.env("REDIS_URL", format!("redis://127.0.0.1:{redis}"));
-        // A key of the configuration needs no record: take it away, so that the record is read as the rival does.
-        command.env_remove("AUTH_API_KEYS").env("REDIS_KEY_PREFIX", "bench:");
-    }
-    let log = folder.join(format!("gateway-{port}.log"));
-    Running::start("acip-gateway", &mut command, &log)
 }
 
 /// Nothing that the built-in routes cache or treat specially.

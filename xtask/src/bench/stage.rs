@@ -26,6 +26,40 @@ impl Running {
         Ok(Self { child })
     }
 
+    /// Starts nginx with a template whose `@NAME@`s are filled in; the file gets its name.
+    pub(super) fn nginx(
+        folder: &Path,
+        name: &str,
+        template: &str,
+        values: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let path = folder.join(name);
+        fill(&path, template, values)?;
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(folder).arg("-c").arg(&path);
+        Self::start("nginx", &mut command, &folder.join(format!("{name}.log")))
+    }
+
+    /// Starts a gateway of one thread, in front of the origin at that port, which accepts [`KEY`] and limits nobody.
+    pub(super) fn gateway(
+        binary: &Path,
+        folder: &Path,
+        [port, origin]: [u16; 2],
+        variables: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let mut command = Command::new(binary);
+        command.current_dir(folder).env_clear().envs([
+            ("GATEWAY_HOST", "127.0.0.1".to_owned()),
+            ("GATEWAY_PORT", port.to_string()),
+            ("GATEWAY_THREADS", "1".to_owned()),
+            ("FASTAPI_URL", format!("http://127.0.0.1:{origin}")),
+            ("AUTH_API_KEYS", format!("bench:{KEY}")),
+            ("RATE_LIMIT_MAX_REQUESTS", "1000000000".to_owned()),
+        ]);
+        command.envs(variables.iter().copied());
+        Self::start("acip-gateway", &mut command, &folder.join(format!("gateway-{port}.log")))
+    }
+
     /// Resident memory in bytes.
     pub(super) fn resident_bytes(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;

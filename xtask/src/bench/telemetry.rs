@@ -1,11 +1,9 @@
 //! `bench telemetry`: what being watched costs. The same gateway without metrics and access log, with both, and with one trace
 //! in a hundred exported; all in turns, in one run.
 
-use std::{path::Path, process::Command};
-
 use super::{
     quick,
-    stage::{self, Contestant, KEY, Running},
+    stage::{self, Contestant, Running},
 };
 use crate::{run, setup};
 
@@ -30,9 +28,9 @@ pub(super) fn measure(seconds: u64, rounds: usize) -> Result<(), String> {
     .concat();
     let on_variables = [("METRICS_ENABLED", "true"), ("LOG_LEVEL", "info"), ("LOG_FORMAT", "json")];
     let _gateways = [
-        start(&binary, &folder, off, origin, &off_variables)?,
-        start(&binary, &folder, on, origin, &on_variables)?,
-        start(&binary, &folder, traced, origin, &traced_variables)?,
+        Running::gateway(&binary, &folder, [off, origin], &off_variables)?,
+        Running::gateway(&binary, &folder, [on, origin], &on_variables)?,
+        Running::gateway(&binary, &folder, [traced, origin], &traced_variables)?,
     ];
     let mut contestants = [
         ("neither metrics nor access log", off),
@@ -47,26 +45,6 @@ pub(super) fn measure(seconds: u64, rounds: usize) -> Result<(), String> {
         ("metrics and access log / neither", on / off, MARK_WATCHED, true),
         ("one trace in a hundred / none", traced / off, MARK_TRACED, true),
     ])
-}
-
-fn start(
-    binary: &Path,
-    folder: &Path,
-    port: u16,
-    origin: u16,
-    variables: &[(&str, &str)],
-) -> Result<Running, String> {
-    let mut command = Command::new(binary);
-    command.current_dir(folder).env_clear().envs([
-        ("GATEWAY_HOST", "127.0.0.1".to_owned()),
-        ("GATEWAY_PORT", port.to_string()),
-        ("GATEWAY_THREADS", "1".to_owned()),
-        ("FASTAPI_URL", format!("http://127.0.0.1:{origin}")),
-        ("AUTH_API_KEYS", format!("bench:{KEY}")),
-        ("RATE_LIMIT_MAX_REQUESTS", "1000000000".to_owned()),
-    ]);
-    command.envs(variables.iter().copied());
-    Running::start("acip-gateway", &mut command, &folder.join(format!("gateway-{port}.log")))
 }
 
 /// Nothing that the built-in routes cache or treat specially.
