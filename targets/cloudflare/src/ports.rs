@@ -1,18 +1,14 @@
 //! The driver's ports on the platform.
 
-use std::{cell::RefCell, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, pin::Pin, rc::Rc, time::Duration};
 
 use acip_core::{
-    Epilogue, Gateway, Report, Status,
     facts::Entropy,
-    origins::Board,
     store::{Batch, Cell},
-    telemetry::span::Span,
-    trace::Recording,
     verdict::Attempt,
 };
-use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload, export};
-use http::{Extensions, Response};
+use acip_shell::{EdgePorts, Failure, Instance, OriginRequest, StoreDown, Tunnelled, Upload};
+use http::Response;
 use wasm_bindgen::JsValue;
 use worker::{Context, Delay};
 
@@ -45,10 +41,22 @@ impl WorkerPorts {
     }
 }
 
-impl Ports for WorkerPorts {
+impl EdgePorts for WorkerPorts {
     type RequestBody = Streamed;
     type OriginBody = Streamed;
     type Sleep = Pin<Box<Delay>>;
+
+    fn instance(&self) -> &Instance {
+        &self.0.isolate.instance
+    }
+
+    fn say(line: &str) {
+        say(line);
+    }
+
+    fn say_access(line: &str) {
+        say(line);
+    }
 
     fn now_ms(&self) -> u64 {
         now_ms()
@@ -67,40 +75,8 @@ impl Ports for WorkerPorts {
         Entropy::from_bytes(bytes)
     }
 
-    fn turn(&self) -> u64 {
-        self.0.isolate.instance.turn()
-    }
-
-    fn take_turn(&self) {
-        self.0.isolate.instance.take_turn();
-    }
-
     fn can_upgrade(&self) -> bool {
         true
-    }
-
-    fn draining(&self) -> bool {
-        false
-    }
-
-    fn fleet(&self) -> Option<&'static str> {
-        self.0.isolate.instance.fleet()
-    }
-
-    fn seen(&self) -> Option<u64> {
-        self.0.isolate.instance.seen()
-    }
-
-    fn look_is_due(&self) -> bool {
-        self.0.isolate.instance.look_is_due(now_ms())
-    }
-
-    fn follow(&self, asked: u64, text: &[u8]) -> Option<(Self, Arc<Gateway>)> {
-        let (gateway, line) = self.0.isolate.instance.follow(asked, text, now_ms());
-        if let Some(line) = line {
-            say(&line);
-        }
-        Some((self.clone(), gateway))
     }
 
     fn sleep(&self, ms: u64) -> Self::Sleep {
@@ -115,10 +91,6 @@ impl Ports for WorkerPorts {
     async fn ask(&self, batch: &Batch) -> Result<Vec<Cell>, StoreDown> {
         let isolate = &self.0.isolate;
         isolate.instance.ask(self, &isolate.store, batch, say).await
-    }
-
-    fn fall_back(&self, batch: &Batch) -> Option<Vec<Cell>> {
-        Some(self.0.isolate.instance.remember(batch))
     }
 
     async fn send(
@@ -136,36 +108,8 @@ impl Ports for WorkerPorts {
     }
 
     /// The platform joins the two ends itself, and tells nobody what went through.
-    fn tunnel(&self, _: Extensions, _: Extensions) -> impl Future<Output = Tunnelled> + 'static {
-        std::future::ready(Tunnelled { up: 0, down: 0, clean: true })
-    }
-
-    fn board<R>(&self, with: impl FnOnce(&mut Board) -> R) -> R {
-        self.0.isolate.instance.board(with)
-    }
-
-    fn record(&self, epilogue: &Epilogue) {
-        if let Some(line) = self.0.isolate.instance.record(epilogue) {
-            say(&line);
-        }
-    }
-
-    fn export(&self, spans: Vec<Span>) {
-        export::behind(self, |ports| &ports.0.isolate.instance, say, spans);
-    }
-
-    fn records(&self) -> bool {
-        self.0.isolate.instance.records()
-    }
-
-    fn recorded(&self, gateway: Arc<Gateway>, recording: Recording) {
-        for line in self.0.isolate.instance.recorded(&gateway, recording, now_ms(), || self.entropy()) {
-            say(&line);
-        }
-    }
-
-    async fn status(&self, report: &Report) -> Status {
-        self.0.isolate.instance.status(now_ms(), self.mono_us(), report.metrics())
+    fn tunnel(&self) -> Tunnelled {
+        Tunnelled { up: 0, down: 0, clean: true }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one async driver of the gateway: it carries a request through the steps of [`acip_core`] and moves its bytes.
 //!
-//! It decides nothing, and it knows no runtime: everything it needs from the outside is in [`Ports`], and no future here
+//! It decides nothing, and it knows no runtime: everything it needs from the outside is in [`Ports`] ([`EdgePorts`] where
+//! an [`Instance`] is kept), and no future here
 //! is asked to be `Send`, so that single-threaded platforms need no locks. Start at [`serve`].
 
 #![forbid(unsafe_code)]
@@ -10,6 +11,7 @@ mod begin;
 mod body;
 mod capture;
 mod command;
+mod edge;
 pub mod export;
 mod forward;
 mod instance;
@@ -21,6 +23,7 @@ pub mod store;
 mod upload;
 
 pub use body::{Body, BodyError};
+pub use edge::EdgePorts;
 pub use instance::{Instance, Moment, Opened};
 pub use ports::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Visitor};
 pub use records::MARK as RECORDING_MARK;

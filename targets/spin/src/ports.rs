@@ -1,18 +1,14 @@
 //! The driver's ports on the platform.
 
-use std::{pin::Pin, rc::Rc, sync::Arc, time::SystemTime};
+use std::{pin::Pin, rc::Rc, time::SystemTime};
 
 use acip_core::{
-    Epilogue, Gateway, Report, Status,
     facts::Entropy,
-    origins::Board,
     store::{Batch, Cell},
-    telemetry::span::Span,
-    trace::Recording,
     verdict::Attempt,
 };
-use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload, export};
-use http::{Extensions, Response};
+use acip_shell::{EdgePorts, Failure, Instance, OriginRequest, StoreDown, Upload};
+use http::Response;
 use spin_sdk::wasip3::{clocks::monotonic_clock, random::random, spawn};
 
 use crate::{
@@ -32,10 +28,22 @@ impl SpinPorts {
     }
 }
 
-impl Ports for SpinPorts {
+impl EdgePorts for SpinPorts {
     type RequestBody = Streamed;
     type OriginBody = Streamed;
     type Sleep = Sleep;
+
+    fn instance(&self) -> &Instance {
+        &self.0.instance
+    }
+
+    fn say(line: &str) {
+        say(line);
+    }
+
+    fn say_access(line: &str) {
+        println!("{line}");
+    }
 
     fn now_ms(&self) -> u64 {
         now_ms()
@@ -53,42 +61,6 @@ impl Ports for SpinPorts {
         Entropy::from_bytes(bytes)
     }
 
-    fn turn(&self) -> u64 {
-        self.0.instance.turn()
-    }
-
-    fn take_turn(&self) {
-        self.0.instance.take_turn();
-    }
-
-    fn can_upgrade(&self) -> bool {
-        false
-    }
-
-    fn draining(&self) -> bool {
-        false
-    }
-
-    fn fleet(&self) -> Option<&'static str> {
-        self.0.instance.fleet()
-    }
-
-    fn seen(&self) -> Option<u64> {
-        self.0.instance.seen()
-    }
-
-    fn look_is_due(&self) -> bool {
-        self.0.instance.look_is_due(now_ms())
-    }
-
-    fn follow(&self, asked: u64, text: &[u8]) -> Option<(Self, Arc<Gateway>)> {
-        let (gateway, line) = self.0.instance.follow(asked, text, now_ms());
-        if let Some(line) = line {
-            say(&line);
-        }
-        Some((self.clone(), gateway))
-    }
-
     fn sleep(&self, ms: u64) -> Sleep {
         wait(ms)
     }
@@ -102,10 +74,6 @@ impl Ports for SpinPorts {
         self.0.instance.ask(self, &self.0.store, batch, say).await
     }
 
-    fn fall_back(&self, batch: &Batch) -> Option<Vec<Cell>> {
-        Some(self.0.instance.remember(batch))
-    }
-
     async fn send(
         &self,
         attempt: &Attempt,
@@ -113,39 +81,6 @@ impl Ports for SpinPorts {
         body: Upload<Streamed>,
     ) -> Result<Response<Streamed>, Failure> {
         origin::send(&attempt.uri, request, body).await
-    }
-
-    fn tunnel(&self, _: Extensions, _: Extensions) -> impl Future<Output = Tunnelled> + 'static {
-        // Never asked for: `can_upgrade` is false.
-        std::future::ready(Tunnelled::default())
-    }
-
-    fn board<R>(&self, with: impl FnOnce(&mut Board) -> R) -> R {
-        self.0.instance.board(with)
-    }
-
-    fn record(&self, epilogue: &Epilogue) {
-        if let Some(line) = self.0.instance.record(epilogue) {
-            println!("{line}");
-        }
-    }
-
-    fn export(&self, spans: Vec<Span>) {
-        export::behind(self, |ports| &ports.0.instance, say, spans);
-    }
-
-    fn records(&self) -> bool {
-        self.0.instance.records()
-    }
-
-    fn recorded(&self, gateway: Arc<Gateway>, recording: Recording) {
-        for line in self.0.instance.recorded(&gateway, recording, now_ms(), || self.entropy()) {
-            say(&line);
-        }
-    }
-
-    async fn status(&self, report: &Report) -> Status {
-        self.0.instance.status(now_ms(), mono_us(), report.metrics())
     }
 }
 
