@@ -207,6 +207,8 @@ pub enum Need {
     Wire,
     /// The plugin of `examples/custom-plugin`.
     Example,
+    /// A plugin that fails where the document says so.
+    Failing,
 }
 
 fn yes() -> bool {

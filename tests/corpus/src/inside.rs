@@ -31,6 +31,7 @@ use crate::{
 use ports::{CasePorts, Sent, World};
 
 mod event;
+mod failing;
 mod ports;
 
 /// A store that answers at once.
@@ -106,7 +107,7 @@ impl Target for InProcess {
         let source = Source { name: "document", text: &text, format: Format::Json };
         let document = Document::read(Some(source), case.variables.clone(), Platform::Native)
             .map_err(|errors| errors.to_string())?;
-        let gateway = compile_with(document, custom_plugin::plugins).map_err(|error| error.to_string())?;
+        let gateway = compile_with(document, failing::plugins).map_err(|error| error.to_string())?;
         let world = Rc::new(World::new(Arc::new(gateway), Rc::clone(&self.store)));
         self.running = Some(Running { world });
         Ok(())
@@ -327,6 +328,7 @@ impl Need {
             Self::Inside => "looks at what only the inside shows",
             Self::Wire => "needs the head as it came over the wire",
             Self::Example => "needs a build with the example plugin",
+            Self::Failing => "needs a build with a plugin that fails",
         }
     }
 }
