@@ -205,6 +205,8 @@ pub enum Need {
     Inside,
     /// The head as it came over the wire, where a platform reads it first.
     Wire,
+    /// Method, path and host as the client wrote them, where a platform reads them first.
+    Raw,
     /// The plugin of `examples/custom-plugin`.
     Example,
     /// A plugin that fails where the document says so.

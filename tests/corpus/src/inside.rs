@@ -327,6 +327,7 @@ impl Need {
             Self::Origins => "needs origins in a state of its own",
             Self::Inside => "looks at what only the inside shows",
             Self::Wire => "needs the head as it came over the wire",
+            Self::Raw => "needs its method, path and host as the client wrote them",
             Self::Example => "needs a build with the example plugin",
             Self::Failing => "needs a build with a plugin that fails",
         }

@@ -127,6 +127,8 @@ impl Target for Live {
         let need = needs.min().copied().or(inferred).or_else(wire);
         // Nobody reads it before the native build does.
         let need = need.filter(|need| *need != Need::Wire || Build::current() != Build::Native);
+        let worker = || Build::current() == Build::Worker && case.step.iter().any(is_read_by_workerd);
+        let need = need.or_else(|| worker().then_some(Need::Raw));
         need.map(|need| need.reason().to_owned())
     }
 
@@ -212,6 +214,16 @@ fn is_about_the_wire(step: &Step) -> bool {
     target.ends_with('?') || length_of_nothing || step.headers.iter().any(field)
 }
 
+/// Whether workerd makes something else of a request, or answers it, before the Worker sees it: paths with dots are resolved, and
+/// methods and hosts that it cannot read end there.
+fn is_read_by_workerd(step: &Step) -> bool {
+    let (method, target) = step.request.split_once(' ').unwrap_or_default();
+    let path = target.split('?').next().unwrap_or_default().to_ascii_lowercase().replace("%2e", ".");
+    let dots = path.split('/').any(|segment| segment == "." || segment == "..");
+    let user = step.headers.get("host").and_then(Value::as_str).is_some_and(|host| host.contains('@'));
+    dots || user || !WORKERD_METHODS.contains(&method)
+}
+
 fn names(document: &Value) -> Vec<String> {
     let origins = document["origins"].as_array().cloned().unwrap_or_default();
     origins
@@ -232,6 +244,7 @@ fn set_origins(document: &mut Value, urls: &[String]) {
     }
 }
 
+const WORKERD_METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const COUNTED: [&str; 6] =
     ["retry-after", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "age", "x-ratelimit-limit"];
 /// With nothing sent for so long, nothing is under way.
