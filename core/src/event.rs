@@ -1,7 +1,13 @@
 //! What happened, as names and facts (contract section 9). Metrics, logs, job tracking and the event stream are
 //! folds over lists of these.
 
+mod line;
+mod wanted;
+
 use alloc::string::String;
+
+pub use line::line;
+pub use wanted::{Listening, Wanted};
 
 use crate::origins::OriginId;
 
@@ -106,6 +112,31 @@ pub enum Event {
         detail: String,
     },
 }
+
+/// Every name of contract section 9.
+pub const NAMES: [&str; 21] = [
+    "gateway:request:incoming",
+    "gateway:request:completed",
+    "gateway:request:error",
+    "gateway:auth:validated",
+    "gateway:auth:rejected",
+    "gateway:ratelimit:allowed",
+    "gateway:ratelimit:exceeded",
+    "gateway:cache:hit",
+    "gateway:cache:miss",
+    "gateway:cache:stored",
+    "gateway:router:selected",
+    "gateway:router:failover",
+    "gateway:worker:online",
+    "gateway:worker:offline",
+    "gateway:worker:updated",
+    "gateway:job:submitted",
+    "gateway:job:completed",
+    "gateway:job:failed",
+    "gateway:health:check",
+    "gateway:health:degraded",
+    "gateway:plugin:error",
+];
 
 impl Event {
     /// The name of contract section 9.

@@ -2,7 +2,7 @@
 
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
-use crate::{flow::Flow, gateway::Gateway, origins::OriginView, verdict::Reply};
+use crate::{event::Listening, flow::Flow, gateway::Gateway, origins::OriginView, verdict::Reply};
 
 /// A page that was asked for and allowed. Give it [`Status`] with [`Report::render`].
 pub struct Report {
@@ -42,8 +42,22 @@ pub enum Page {
     Key(String),
     /// `/gateway/keys/{id}/rotate`
     KeyRotate(String),
+    /// `/gateway/events`
+    Events(Listening),
     /// `/gateway/ui`
     Ui,
+}
+
+/// Whether a listener can be told of events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Heard {
+    /// This build tells nobody.
+    #[default]
+    Nowhere,
+    /// As many listen as may.
+    Full,
+    /// The stream begins.
+    Here,
 }
 
 /// How metrics are written.
@@ -70,6 +84,8 @@ pub struct Status {
     pub memory_bytes: Option<u64>,
     /// Open connections, where the platform tells.
     pub connections: Option<u64>,
+    /// What becomes of the listener whom [`Report::listening`] names.
+    pub heard: Heard,
 }
 
 /// The store as the shell last saw it.
@@ -89,6 +105,14 @@ impl Report {
     /// Which page.
     pub fn page(&self) -> &Page {
         &self.page
+    }
+
+    /// What is to be told to whom, where the page is the stream of events.
+    pub fn listening(&self) -> Option<&Listening> {
+        match &self.page {
+            Page::Events(listening) => Some(listening),
+            _ => None,
+        }
     }
 
     /// Renders the page.

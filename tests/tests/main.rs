@@ -12,6 +12,7 @@ mod dashboard;
 mod demo;
 mod doors;
 mod errors;
+mod events;
 mod headers;
 mod import;
 mod jobs;

@@ -5,5 +5,6 @@ pub(crate) mod forwarded;
 pub(crate) mod hop;
 pub(crate) mod list;
 pub(crate) mod names;
+pub(crate) mod query;
 pub(crate) mod target;
 pub(crate) mod trace;

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use acip_core::{
     config::{Document, Origin},
+    event::Event,
     origins::{Observation, OriginId},
 };
 use futures_util::future::join3;
@@ -18,6 +19,7 @@ use tokio::{
 
 use crate::{
     entropy::Supply,
+    events::Events,
     follow,
     ports::now_ms,
     process::{Live, Phase, Process, lock},
@@ -50,12 +52,13 @@ async fn rounds(process: &Process) {
         sleep(Duration::from_millis(interval - interval / 10 + jitter)).await;
         for index in 0..live.gateway.document().origins.len() {
             let live = Arc::clone(&live);
-            spawn_local(async move { observe(&live, OriginId(index)).await });
+            let events = Arc::clone(&process.events);
+            spawn_local(async move { observe(&live, &events, OriginId(index)).await });
         }
     }
 }
 
-async fn observe(live: &Live, id: OriginId) {
+async fn observe(live: &Live, events: &Events, id: OriginId) {
     let document = live.gateway.document();
     let Some(origin) = document.origins.get(id.0) else { return };
     let limit = Duration::from_millis(document.router.health_check_interval_ms.clamp(1_000, 5_000));
@@ -66,6 +69,7 @@ async fn observe(live: &Live, id: OriginId) {
     };
     let observation = if failure.is_none() { Observation::Healthy } else { Observation::Failed };
     let changed = lock(&live.board).observe(id, observation, now_ms());
+    events.tell_one(&Event::HealthCheck { origin: id, healthy: failure.is_none() }, document);
     match failure {
         Some(reason) if changed => tracing::warn!(origin = origin.name, reason, "origin is unhealthy"),
         None if changed => tracing::info!(origin = origin.name, "origin is healthy again"),

@@ -12,6 +12,7 @@ pub mod connection;
 pub mod control;
 mod demo;
 pub mod entropy;
+pub mod events;
 pub mod export;
 mod follow;
 pub mod health;

@@ -9,15 +9,16 @@ use std::{
 
 use acip_core::{
     Epilogue, Gateway, Report, Status,
+    event::Listening,
     facts::Entropy,
     origins::Board,
-    report::MetricsFormat,
+    report::{Heard, MetricsFormat},
     store::{Batch, Cell},
     telemetry::{Gauges, access, metrics::Metrics, span::Span},
     trace::Recording,
     verdict::Attempt,
 };
-use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload};
+use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Told, Tunnelled, Upload};
 use http::{Extensions, Response};
 use hyper::body::Incoming;
 
@@ -205,6 +206,12 @@ impl Ports for NativePorts {
         if access::is_written(&epilogue.record, document) {
             self.thread.process.access.write(&epilogue.record, document);
         }
+        self.thread.process.events.tell(epilogue, document);
+    }
+
+    fn listen(&self, listening: &Listening) -> Result<Told, Heard> {
+        let process = &self.thread.process;
+        process.events.listen(listening, process.phase.subscribe())
     }
 
     fn export(&self, spans: Vec<Span>) {
@@ -234,6 +241,7 @@ impl Ports for NativePorts {
             origins: self.board(|board| board.views(now_ms())),
             memory_bytes: resident_bytes(),
             connections: u64::try_from(process.connections.load(Relaxed)).ok(),
+            heard: Heard::default(),
             metrics: report.metrics().map_or_else(String::new, |format| self.metrics(format)),
         }
     }

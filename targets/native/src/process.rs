@@ -29,6 +29,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
     access::AccessLog,
+    events::Events,
     recorder::Recorder,
     server::StartError,
     store::StoreClient,
@@ -60,6 +61,8 @@ pub struct Process {
     pub outbox: Mutex<Outbox>,
     /// Told when a whole batch waits.
     pub batch_waits: Notify,
+    /// Who hears of what happens.
+    pub events: Arc<Events>,
     /// Where recordings go, if anywhere.
     pub recorder: Option<Recorder>,
     /// Where the process is in its life.
@@ -212,6 +215,7 @@ impl Process {
             access: AccessLog::start(&document.log)?,
             recorder: Recorder::start(&document.log)?,
             outbox: Mutex::default(),
+            events: Arc::default(),
             batch_waits: Notify::new(),
             metrics: Mutex::default(),
             complaints: Arc::default(),

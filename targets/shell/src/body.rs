@@ -9,7 +9,10 @@ use acip_core::outcome::End;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
-use crate::{account::Account, ports::Ports};
+use crate::{
+    account::Account,
+    ports::{Ports, Told},
+};
 
 /// A response body. Dropping it before its end tells the origin and the accounts that the client left.
 pub struct Body<P: Ports> {
@@ -21,7 +24,14 @@ enum Kind<P: Ports> {
     /// Handed over once; empty afterwards.
     Whole(Bytes),
     Stream(Stream<P>),
+    Events(Events),
     Broken,
+}
+
+/// Events as they happen: nobody is kept waiting by the time between them.
+struct Events {
+    told: Told,
+    waiting_since_us: Option<u64>,
 }
 
 struct Stream<P: Ports> {
@@ -59,6 +69,12 @@ impl<P: Ports> Body<P> {
         ahead.reverse();
         let stream = Stream { ahead, body, idle_ms, timer: None, waiting_since_us: None };
         Self { kind: Kind::Stream(stream), account: Some(account) }
+    }
+
+    /// The same answer, of which the body is events.
+    pub(crate) fn telling(mut self, told: Told) -> Self {
+        self.kind = Kind::Events(Events { told, waiting_since_us: None });
+        self
     }
 
     pub(crate) fn broken() -> Self {
@@ -142,6 +158,26 @@ impl<P: Ports> Stream<P> {
     }
 }
 
+impl Events {
+    fn poll<P: Ports>(
+        &mut self,
+        account: &mut Option<Box<Account<P>>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = self.told.as_mut().poll_next(cx);
+        let Some(account) = account else { return Poll::Ready(None) };
+        let now_us = account.ports.mono_us();
+        let since_us = *self.waiting_since_us.get_or_insert(now_us);
+        if let Poll::Ready(chunk) = &polled {
+            self.waiting_since_us = None;
+            account.origin_us = account.origin_us.saturating_add(now_us.saturating_sub(since_us));
+            let bytes = chunk.as_ref().map_or(0, Bytes::len);
+            account.response_bytes = account.response_bytes.saturating_add(bytes as u64);
+        }
+        polled.map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
 impl<P: Ports> http_body::Body for Body<P> {
     type Data = Bytes;
     type Error = BodyError;
@@ -161,6 +197,7 @@ impl<P: Ports> http_body::Body for Body<P> {
             }
             Kind::Broken => return Poll::Ready(Some(Err(BodyError::OriginBroke))),
             Kind::Stream(stream) => stream.poll(&mut this.account, cx),
+            Kind::Events(events) => events.poll(&mut this.account, cx),
         };
         match &polled {
             Poll::Pending => {}
@@ -184,7 +221,7 @@ impl<P: Ports> http_body::Body for Body<P> {
         match &self.kind {
             Kind::Whole(bytes) => bytes.is_empty(),
             Kind::Stream(stream) => stream.ahead.is_empty() && stream.body.is_end_stream(),
-            Kind::Broken => false,
+            Kind::Events(_) | Kind::Broken => false,
         }
     }
 
@@ -192,7 +229,7 @@ impl<P: Ports> http_body::Body for Body<P> {
         match &self.kind {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Stream(stream) if stream.ahead.is_empty() => stream.body.size_hint(),
-            Kind::Stream(_) | Kind::Broken => SizeHint::default(),
+            Kind::Stream(_) | Kind::Events(_) | Kind::Broken => SizeHint::default(),
         }
     }
 }

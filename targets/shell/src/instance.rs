@@ -16,7 +16,7 @@ use acip_core::{
     facts::Entropy,
     origins::Board,
     plugins::metrics::Metrics as MetricsPlugin,
-    report::{MetricsFormat, StoreStatus},
+    report::{Heard, MetricsFormat, StoreStatus},
     store::{self, Batch, Memory, MemoryLimits, StoreError},
     telemetry::{
         Gauges, access,
@@ -398,6 +398,7 @@ impl Instance {
             origins: self.board(|board| board.views(now_ms)),
             memory_bytes: None,
             connections: None,
+            heard: Heard::default(),
             metrics: metrics.map_or_else(String::new, |format| {
                 self.metrics.borrow().render(&gauges, format == MetricsFormat::OpenMetrics)
             }),

@@ -4,14 +4,17 @@ use std::{future::Future, rc::Rc, sync::Arc};
 
 use acip_core::{
     Epilogue, Gateway, OriginFailure, Report, Status,
+    event::Listening,
     facts::{Entropy, Hints, Peer},
     origins::Board,
+    report::Heard,
     store::{Batch, Cell},
     telemetry::span::Span,
     trace::Recording,
     verdict::Attempt,
 };
 use bytes::Bytes;
+use futures_util::stream::LocalBoxStream;
 use http::{Extensions, HeaderMap, Method, Response};
 use http_body::Body;
 
@@ -126,9 +129,21 @@ pub trait Ports: Clone + 'static {
         let _ = (gateway, recording);
     }
 
+    /// Hears of events from now on, as server-sent events (WHATWG HTML); by default nobody is told.
+    ///
+    /// # Errors
+    /// Why not.
+    fn listen(&self, listening: &Listening) -> Result<Told, Heard> {
+        let _ = listening;
+        Err(Heard::Nowhere)
+    }
+
     /// Gathers what a page of the gateway's own needs.
     fn status(&self, report: &Report) -> impl Future<Output = Status>;
 }
+
+/// Events for one listener, framed; ends when the process does.
+pub type Told = LocalBoxStream<'static, Bytes>;
 
 /// Who sent a request, as far as the platform vouches for it.
 #[derive(Clone, Debug)]

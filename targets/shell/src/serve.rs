@@ -5,6 +5,7 @@ use std::sync::Arc;
 use acip_core::{
     Facts, Gateway, Refusal, RequestHead, Verdict,
     plugins::departure::duration_header,
+    report::Heard,
     store::Cells,
     verdict::{Refresh, Reply},
 };
@@ -99,8 +100,18 @@ async fn conclude<P: Ports>(
             reply(account, serve.reply, &client.method, client.version)
         }
         Verdict::Report(report) => {
-            let status = account.ports.status(&report).await;
-            reply(account, report.render(&status), &client.method, client.version)
+            let mut status = account.ports.status(&report).await;
+            let told = report.listening().map(|listening| account.ports.listen(listening));
+            status.heard = match &told {
+                Some(Ok(_)) => Heard::Here,
+                Some(Err(heard)) => *heard,
+                None => Heard::default(),
+            };
+            let response = reply(account, report.render(&status), &client.method, client.version);
+            match told {
+                Some(Ok(told)) => response.map(|body| body.telling(told)),
+                _ => response,
+            }
         }
         Verdict::Command(task) => command(account, task, client).await,
         Verdict::Forward(outgoing) => forward(account, outgoing, client).await,

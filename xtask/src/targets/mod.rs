@@ -186,6 +186,7 @@ pub(crate) const PORTABLE: &[&str] = &[
     "credentials",
     "doors",
     "errors",
+    "events",
     "headers",
     "jobs",
     "limits",

@@ -2,6 +2,7 @@
 //! area. Who may use which page by which method is the auth plugin's, which has found the page before this one plans.
 
 mod config;
+mod events;
 mod keys;
 mod plugins;
 #[cfg(test)]
@@ -81,6 +82,7 @@ impl Plugin for Admin {
                 keys::one(&self.keyspace, &id, deed, ask)
             }
             Some(Page::KeyRotate(id)) => keys::one(&self.keyspace, &id, Deed::Rotate, ask),
+            Some(Page::Events(_)) => events::plan(flow),
             Some(Page::CachePurge) => purge::plan(flow, self.purges_key.clone()),
             _ => Plan::Pass,
         }

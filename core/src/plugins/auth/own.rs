@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     config::RouteAuth,
+    event::Listening,
     flow::Flow,
     http::{names, target},
     plugin::Plan,
@@ -78,6 +79,7 @@ fn page(rules: &Rules, request: &Request) -> Option<Page> {
         "/gateway/config/history" => Page::ConfigHistory,
         "/gateway/config/rollback" => Page::ConfigRollback,
         "/gateway/cache/purge" => Page::CachePurge,
+        "/gateway/events" => Page::Events(Listening::default()),
         "/gateway/ui" => Page::Ui,
         _ => return None,
     })
@@ -106,6 +108,7 @@ fn methods(page: &Page) -> &'static [Method] {
         Page::KeyRotate(_) => &[Method::POST],
         Page::ConfigRollback => &[Method::POST],
         Page::CachePurge => &[Method::POST],
+        Page::Events(_) => &[Method::GET],
     }
 }
 

@@ -1,16 +1,12 @@
 //! What rules can name, and its values for one request. No credential can be named: the fields that carry them are not
 //! there.
 
-use alloc::{
-    borrow::Cow,
-    string::{String, ToString},
-};
-use percent_encoding::percent_decode_str;
+use alloc::{borrow::Cow, string::ToString};
 
 use crate::{
     cel::{Declared, Fault, Kind, Scope, Value},
     flow::{Flow, IdentityKind},
-    http::target,
+    http::{query::decoded, target},
 };
 
 /// The names; [`Seen`] knows them by place.
@@ -125,13 +121,4 @@ impl Seen<'_> {
         }
         Ok(Some(Cow::Owned(joined)))
     }
-}
-
-/// A part of a query as forms write it; none where it is not UTF-8.
-fn decoded(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains(['%', '+']) {
-        return Some(Cow::Borrowed(text));
-    }
-    let spaced: String = text.chars().map(|char| if char == '+' { ' ' } else { char }).collect();
-    percent_decode_str(&spaced).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()))
 }

@@ -12,7 +12,7 @@ use crate::{
     plugin::{Plan, Plugin},
     plugins::routes::RouteKind,
     refusal::{ErrorCode, Refusal},
-    report::{MetricsFormat, Page, Report, Status},
+    report::{Heard, MetricsFormat, Page, Report, Status},
     store::Ask,
     telemetry::Gauges,
     verdict::{Answer, Reply},
@@ -143,6 +143,18 @@ pub(crate) fn render(report: Report, status: &Status) -> Reply {
         },
         Page::Config => json(StatusCode::OK, &document.masked()),
         Page::Ui => ui::answer(),
+        Page::Events(_) => match status.heard {
+            Heard::Here => events(),
+            Heard::Full => {
+                let message = "as many listeners hear events as this gateway has places for; try again later";
+                let refusal = Refusal::new(ErrorCode::Overloaded, "listeners", message);
+                return gateway.refused(flow, refusal.retry_after_ms(LISTENER_PAUSE_MS));
+            }
+            Heard::Nowhere => {
+                let message = "this build has no stream of events; the native gateway has";
+                return gateway.refused(flow, Refusal::new(ErrorCode::NotImplemented, "events", message));
+            }
+        },
         // INVARIANT: the admin plugin, which is always on, has answered these or left a command.
         Page::ConfigHistory
         | Page::ConfigRollback
@@ -188,6 +200,11 @@ fn store_field(document: &Document, status: &Status) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
+/// The head of a stream of events (WHATWG HTML, server-sent events).
+fn events() -> Answer {
+    text(HeaderValue::from_static("text/event-stream"), String::new())
+}
+
 fn json(status: StatusCode, value: &Value) -> Answer {
     let body = alloc::string::ToString::to_string(value);
     Answer { status, ..text(HeaderValue::from_static("application/json"), body) }
@@ -199,6 +216,8 @@ fn text(kind: HeaderValue, body: String) -> Answer {
     Answer { status: StatusCode::OK, headers, body: body.into(), close: false }
 }
 
+/// Before somebody who found no place may listen.
+const LISTENER_PAUSE_MS: u64 = 5_000;
 const X_GATEWAY_STORE: HeaderName = HeaderName::from_static("x-gateway-store");
 const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const OPEN_METRICS: HeaderValue =

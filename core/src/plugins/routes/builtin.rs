@@ -121,6 +121,7 @@ const PLAIN: &[(&str, Kind, Auth)] = &[
     ("/gateway/config/history", Kind::Own, Auth::Admin),
     ("/gateway/config/rollback", Kind::Own, Auth::Admin),
     ("/gateway/cache/purge", Kind::Own, Auth::Admin),
+    ("/gateway/events", Kind::Own, Auth::Admin),
     // A page without figures: a browser that goes to an address cannot send a token.
     ("/gateway/ui", Kind::Own, Auth::Open),
     ("/gateway/*", Kind::Own, Auth::Admin),

@@ -1,0 +1,263 @@
+//! The stream of events, `GET /gateway/events`: what all threads tell, in one order, for whoever listens.
+//!
+//! The last events are kept in one ring. A listener takes from it when it can write, and is told how many it missed: so
+//! nothing is queued for the slow, and a request costs a glance at a flag while nobody listens. After the last listener has left the ring
+//! is filled for a while longer, so that one whose connection broke goes on where it was.
+
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use acip_core::{
+    Epilogue,
+    config::Document,
+    event::{self, Event, Listening, Wanted},
+    report::Heard,
+};
+use acip_shell::Told;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::watch;
+
+use crate::{
+    ports::now_ms,
+    process::{Phase, lock},
+};
+
+/// Where events are told and heard.
+#[derive(Debug)]
+pub struct Events {
+    /// Whether anybody hears.
+    heard: AtomicBool,
+    ring: Mutex<Ring>,
+    /// The number of the next event: changes with every one.
+    told: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    /// When it began to be filled, unix ms. Numbers count from there, so that those of another time are known as such.
+    since_ms: u64,
+    /// The number of the next event.
+    next: u64,
+    kept: VecDeque<Kept>,
+    bytes: usize,
+    listeners: usize,
+    /// When the last listener left.
+    left: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    name: &'static str,
+    json: Box<str>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { heard: AtomicBool::new(false), ring: Mutex::default(), told: watch::Sender::new(0) }
+    }
+}
+
+impl Events {
+    /// Tells all that happened in a request.
+    pub fn tell(&self, epilogue: &Epilogue, document: &Document) {
+        if !self.heard.load(Relaxed) {
+            return;
+        }
+        let record = &epilogue.record;
+        let at_ms = record.outcome.now_ms;
+        let line = |event: &Event| (event.name(), event::line(event, at_ms, Some(record), document));
+        self.push(epilogue.events.iter().map(line).collect());
+    }
+
+    /// Tells of something that belongs to no request.
+    pub fn tell_one(&self, event: &Event, document: &Document) {
+        if self.heard.load(Relaxed) {
+            self.push(vec![(event.name(), event::line(event, now_ms(), None, document))]);
+        }
+    }
+
+    fn push(&self, lines: Vec<(&'static str, String)>) {
+        let mut ring = lock(&self.ring);
+        if ring.is_forgotten() {
+            self.heard.store(false, Relaxed);
+            ring.clear();
+            return;
+        }
+        for (name, json) in lines {
+            ring.push(Kept { name, json: json.into() });
+        }
+        let next = ring.next;
+        drop(ring);
+        self.told.send_replace(next);
+    }
+
+    /// A listener's stream, which ends when the process no longer serves.
+    ///
+    /// # Errors
+    /// All places are taken.
+    pub fn listen(
+        self: &Arc<Self>,
+        listening: &Listening,
+        phase: watch::Receiver<Phase>,
+    ) -> Result<Told, Heard> {
+        let mut ring = lock(&self.ring);
+        if ring.listeners >= MAX_LISTENERS {
+            return Err(Heard::Full);
+        }
+        if !self.heard.load(Relaxed) || ring.is_forgotten() {
+            ring.clear();
+            ring.since_ms = now_ms();
+            self.heard.store(true, Relaxed);
+        }
+        ring.listeners += 1;
+        ring.left = None;
+        let (next, missed) = ring.resume(listening.after.as_deref());
+        drop(ring);
+        let told = self.told.subscribe();
+        let listener =
+            Listener { events: Arc::clone(self), wanted: listening.wanted, next, missed, told, phase };
+        let hello = Bytes::from(format!("retry: {RETRY_MS}\n: events of this gateway\n\n"));
+        let events = stream::unfold(listener, |mut listener| async {
+            let chunk = listener.chunk().await?;
+            Some((chunk, listener))
+        });
+        Ok(stream::once(std::future::ready(hello)).chain(events).boxed_local())
+    }
+}
+
+impl Ring {
+    fn push(&mut self, kept: Kept) {
+        self.bytes += kept.json.len();
+        self.kept.push_back(kept);
+        self.next += 1;
+        while self.kept.len() > MAX_KEPT || self.bytes > MAX_BYTES {
+            let Some(oldest) = self.kept.pop_front() else { break };
+            self.bytes -= oldest.json.len();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.kept.clear();
+        (self.bytes, self.next, self.left) = (0, 0, None);
+    }
+
+    fn is_forgotten(&self) -> bool {
+        self.listeners == 0 && self.left.is_some_and(|left| left.elapsed() >= REMEMBERED)
+    }
+
+    fn oldest(&self) -> u64 {
+        self.next - self.kept.len() as u64
+    }
+
+    /// The next event for somebody who has heard `last`, and what was missed in between.
+    fn resume(&self, last: Option<&str>) -> (u64, Missed) {
+        let Some(last) = last else { return (self.next, Missed::Nothing) };
+        let heard = last.split_once('-').and_then(|(since, number)| {
+            let known = u64::from_str_radix(since, 16).ok()? == self.since_ms;
+            number.parse::<u64>().ok().filter(|number| known && *number < self.next)
+        });
+        heard.map_or((self.next, Missed::Unknown), |number| (number + 1, Missed::Nothing))
+    }
+}
+
+/// What a listener did not hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missed {
+    Nothing,
+    /// It was here before, but not lately.
+    Unknown,
+    Events(u64),
+}
+
+struct Listener {
+    events: Arc<Events>,
+    wanted: Wanted,
+    next: u64,
+    missed: Missed,
+    told: watch::Receiver<u64>,
+    phase: watch::Receiver<Phase>,
+}
+
+impl Listener {
+    /// What there is to write next; none when the process ends.
+    async fn chunk(&mut self) -> Option<Bytes> {
+        loop {
+            self.told.mark_unchanged();
+            let chunk = self.take();
+            if !chunk.is_empty() {
+                return Some(chunk.into());
+            }
+            tokio::select! {
+                _ = self.phase.wait_for(|phase| *phase != Phase::Serving) => return None,
+                told = self.told.changed() => told.ok()?,
+                () = tokio::time::sleep(SILENCE) => return Some(Bytes::from_static(b":\n\n")),
+            }
+        }
+    }
+
+    /// Frames of all that is wanted, up to the size of a chunk.
+    fn take(&mut self) -> String {
+        let ring = lock(&self.events.ring);
+        let oldest = ring.oldest();
+        if self.next < oldest {
+            self.missed = Missed::Events(oldest - self.next);
+            self.next = oldest;
+        }
+        let mut out = String::new();
+        let count = match std::mem::replace(&mut self.missed, Missed::Nothing) {
+            Missed::Nothing => None,
+            Missed::Unknown => Some("null".to_owned()),
+            Missed::Events(count) => Some(count.to_string()),
+        };
+        // INVARIANT: writing to a string does not fail.
+        if let Some(count) = count {
+            let _ = write!(out, "event: {DROPPED}\ndata: {{\"name\":\"{DROPPED}\",\"count\":{count}}}\n\n");
+        }
+        let from = usize::try_from(self.next - oldest).unwrap_or(usize::MAX);
+        for kept in ring.kept.iter().skip(from) {
+            if self.wanted.admits(kept.name) {
+                let Kept { name, json } = kept;
+                let _ = write!(out, "id: {:x}-{}\nevent: {name}\ndata: {json}\n\n", ring.since_ms, self.next);
+            }
+            self.next += 1;
+            if out.len() >= MAX_CHUNK_BYTES {
+                break;
+            }
+        }
+        out
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut ring = lock(&self.events.ring);
+        ring.listeners -= 1;
+        if ring.listeners == 0 {
+            ring.left = Some(Instant::now());
+        }
+    }
+}
+
+/// The name under which a listener hears of what it missed; a `count` of `null` is one that nobody knows.
+const DROPPED: &str = "gateway:events:dropped";
+/// People at a dashboard and a few programs.
+const MAX_LISTENERS: usize = 64;
+const MAX_KEPT: usize = 1024;
+const MAX_BYTES: usize = 1 << 20;
+const MAX_CHUNK_BYTES: usize = 64 << 10;
+/// Shorter than what proxies on the way wait for.
+const SILENCE: Duration = Duration::from_secs(15);
+/// How long events are kept for a listener who comes back.
+const REMEMBERED: Duration = Duration::from_secs(60);
+const RETRY_MS: u32 = 2_000;
+
+#[cfg(test)]
+mod tests;
