@@ -108,9 +108,14 @@ impl Pseudonyms {
 
     fn headers(&self, headers: &mut HeaderMap) {
         for (name, value) in headers.iter_mut() {
-            if SECRET.contains(name) {
+            if SECRET.contains(name) || is_secret(&name.as_str().replace('-', "_")) {
                 let hidden = self.value(name, value);
                 *value = hidden;
+            } else if *name == header::REFERER
+                && let Some((path, query)) = value.to_str().ok().and_then(|url| url.split_once('?'))
+            {
+                let hidden = format!("{path}?{}", self.query(query));
+                *value = HeaderValue::try_from(hidden).unwrap_or(HeaderValue::from_static(""));
             }
         }
     }
@@ -118,6 +123,12 @@ impl Pseudonyms {
     /// A target whose query names no secret.
     fn target(&self, uri: &Uri) -> Uri {
         let Some(query) = uri.query() else { return uri.clone() };
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = PathAndQuery::try_from(format!("{}?{}", uri.path(), self.query(query))).ok();
+        Uri::from_parts(parts).unwrap_or_default()
+    }
+
+    fn query(&self, query: &str) -> String {
         let pair = |pair: &str| match pair.split_once('=') {
             Some((name, value)) if is_secret(name) && !value.is_empty() => {
                 format!("{name}={}", self.of(value))
@@ -125,9 +136,7 @@ impl Pseudonyms {
             _ => pair.to_owned(),
         };
         let hidden: Vec<String> = query.split('&').map(pair).collect();
-        let mut parts = uri.clone().into_parts();
-        parts.path_and_query = PathAndQuery::try_from(format!("{}?{}", uri.path(), hidden.join("&"))).ok();
-        Uri::from_parts(parts).unwrap_or_default()
+        hidden.join("&")
     }
 
     /// A body of JSON whose members name no secret; any other body as it is.
