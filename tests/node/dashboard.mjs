@@ -42,9 +42,30 @@ await page.waitForFunction(() => document.getElementById("problem").hidden);
 await says("condition", "healthy");
 await page.waitForSelector("#origins .card >> nth=1");
 await page.waitForSelector("#plugins li >> nth=5");
-await page.getByLabel("API key").fill(key);
+await page.getByLabel("API key", { exact: true }).fill(key);
 await page.keyboard.press("Enter");
 await page.waitForSelector("#workers .card");
+
+// A plugin is switched off and on, by keyboard; the switch keeps the focus while the page goes on.
+const cache = page.getByRole("switch", { name: "cache-plugin" });
+const status = () => page.evaluate((token) => fetch("/gateway/plugins/cache-plugin", { headers: { authorization: `Bearer ${token}` } }).then((it) => it.json()).then((it) => it.status), token);
+for (const [state, expected] of [["false", "loaded"], ["true", "active"]]) {
+  await cache.focus();
+  await page.keyboard.press("Space");
+  await page.waitForSelector(`#plugins button[aria-label="cache-plugin"][aria-checked="${state}"]`);
+  assert.equal(await status(), expected);
+  assert.equal(await page.evaluate(() => document.activeElement.ariaLabel), "cache-plugin");
+}
+// So is a key.
+const made = page.locator("#keys li", { hasText: "shown" });
+await made.getByRole("switch").click();
+await made.locator('[aria-checked="false"]').waitFor();
+
+// Events come by themselves; a pause holds them.
+await says("events-state", "^live$");
+await page.waitForFunction(() => /request:completed/.test(document.getElementById("events").textContent));
+await page.getByRole("button", { name: "Pause" }).click();
+assert.equal(await page.getByRole("button", { name: "Pause" }).getAttribute("aria-pressed"), "true");
 
 // The charts move while load runs.
 const drawn = () => page.locator("#traffic").innerHTML();

@@ -19,6 +19,8 @@ async fn the_dashboard_shows_what_happens() {
     let beat = json!({"status": "online", "gpu_memory_used_gb": 7});
     let beat = stand.post(&format!("/api/v1/workers/{id}/heartbeat"), &beat).token(token).send().await;
     assert_eq!(beat.status, 200);
+    let made = stand.post("/gateway/keys", &json!({"name": "shown"})).bearer(ADMIN).send().await;
+    assert_eq!(made.status, 201, "{}", made.text());
     let http = stand.http();
     let load = tokio::spawn(async move {
         loop {

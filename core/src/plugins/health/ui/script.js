@@ -12,6 +12,8 @@ let token = sessionStorage.getItem("token") ?? "";
 let key = sessionStorage.getItem("key") ?? "";
 let metricsPath = "/gateway/metrics";
 let last = null;
+// Why the last change was refused.
+let refusal = "";
 const history = [];
 
 /* Asking */
@@ -245,10 +247,106 @@ function workers(page) {
   $("workers").replaceChildren(...(shown.length ? shown : [element("p", { class: "empty" }, "no worker has reported")]));
 }
 
+/** A list whose rows stay while what they show changes, so that a switch keeps the focus. */
+function rows(id, items, flip) {
+  const names = items.map((it) => it.name);
+  const list = $(id);
+  if (list.dataset.names !== names.join()) {
+    list.dataset.names = names.join();
+    list.replaceChildren(...names.map((name) => {
+      const button = element("button", { type: "button", role: "switch", "aria-label": name });
+      button.addEventListener("click", () => flip(name, button.getAttribute("aria-checked") !== "true"));
+      return element("li", {}, element("span", { "aria-hidden": "true" }), element("strong"), element("small"), button);
+    }));
+  }
+  items.forEach(({ state, on, title, facts }, index) => {
+    const [dot, strong, small, button] = list.children[index].children;
+    dot.className = `dot ${state}`;
+    [strong.textContent, small.textContent] = [title, facts.filter(Boolean).join(" · ")];
+    [button.textContent, button.ariaChecked] = on ? ["on", "true"] : ["off", "false"];
+  });
+}
+
+async function change(path, body) {
+  try {
+    const headers = { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) };
+    const answer = await fetch(path, { method: "PATCH", headers, body: JSON.stringify(body), credentials: "omit" });
+    if (!answer.ok) refusal = (await answer.json()).error?.message ?? `${path} answered ${answer.status}`;
+    else refusal = "";
+  } catch (error) {
+    refusal = error.message;
+  }
+  wake();
+}
+
 function plugins(page) {
-  $("plugins").replaceChildren(...page.plugins.map((it) => element("li", {},
-    element("span", { class: `dot ${it.status}`, "aria-hidden": "true" }), element("strong", {}, it.name),
-    element("small", {}, [it.status, it.implementation, `priority ${it.priority}`].filter(Boolean).join(" · ")))));
+  // The page lists those that are off last; here a row stays where it is.
+  const inOrder = page.plugins.sort((a, b) => b.priority - a.priority || a.name.localeCompare(b.name));
+  rows("plugins", inOrder.map((it) => ({
+    name: it.name, title: it.name, state: it.status, on: it.status === "active",
+    facts: [it.status, it.implementation, `priority ${it.priority}`],
+  })), (name, enabled) => change(`/gateway/plugins/${name}`, { enabled }));
+}
+
+function keys(page) {
+  $("keys-count").textContent = page.total ? `${page.keys.length} of ${page.total}` : "none was made here or on the command line";
+  rows("keys", page.keys.map((it) => ({
+    name: it.id, title: it.name || it.id, state: it.enabled ? "active" : "", on: it.enabled,
+    facts: [it.tenant, it.prefix && `${it.prefix}…`, it.expires_at && `until ${it.expires_at}`, ...it.limits.map((limit) => `${limit.limit} in ${time(limit.window_ms / 1000)}`)],
+  })), (id, enabled) => change(`/gateway/keys/${id}`, { enabled }));
+}
+
+/* Events, as they come; what this page itself asks for is left out */
+
+let stream = new AbortController();
+const heard = [];
+
+function hear(block) {
+  const field = (name) => block.split("\n").find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
+  const data = field("data");
+  if (!data) return null;
+  const { name, time: at, request_id, trace_id, ...facts } = JSON.parse(data);
+  if (!facts.route?.startsWith("/gateway/") && $("events-pause").ariaPressed !== "true") {
+    heard.unshift([at?.slice(11, 23) ?? "", name.replace("gateway:", ""), Object.entries(facts).map(([fact, value]) => `${fact} ${value}`).join(" · ")]);
+    heard.length = Math.min(heard.length, 100);
+    if (heard.drawn !== false) requestAnimationFrame(show);
+    heard.drawn = false;
+  }
+  return field("id");
+}
+
+function show() {
+  heard.drawn = true;
+  $("events").replaceChildren(...heard.map(([at, name, facts]) => element("li", {}, element("code", {}, at), element("strong", {}, name), element("small", {}, facts))));
+}
+
+async function listen() {
+  let after;
+  const says = (text) => { $("events-state").textContent = text; };
+  for (;;) {
+    stream = new AbortController();
+    try {
+      const headers = { ...(token && { authorization: `Bearer ${token}` }), ...(after && { "last-event-id": after }) };
+      const answer = await fetch("/gateway/events", { headers, cache: "no-store", credentials: "omit", signal: stream.signal });
+      if (answer.status === 501) {
+        says("this build has no stream of events; the native gateway has");
+        return;
+      }
+      if (!answer.ok) throw new Error(answer.status === 401 || answer.status === 403 ? "wants the admin token" : `answered ${answer.status}`);
+      says("live");
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (let text = ""; ;) {
+        const { value, done } = await reader.read();
+        if (done) throw new Error("the stream has ended");
+        const blocks = (text + value).split("\n\n");
+        text = blocks.pop();
+        for (const block of blocks) after = hear(block) ?? after;
+      }
+    } catch (error) {
+      says(error.message);
+    }
+    await new Promise((done) => { again = done; setTimeout(done, EVERY_MS); });
+  }
 }
 
 /* Going on */
@@ -269,8 +367,10 @@ async function look() {
     routes(now);
   });
   await attempt(async () => plugins(await (await ask("/gateway/plugins", token)).json()));
+  await attempt(async () => keys(await (await ask("/gateway/keys", token)).json()));
   if (key) await attempt(async () => workers(await (await ask("/api/v1/workers?format=gateway", key)).json()));
   $("workers-key").hidden = Boolean(key) && !problems.some((it) => it.startsWith("/api/"));
+  if (refusal) problems.unshift(refusal);
   $("problem").hidden = problems.length === 0;
   $("problem").textContent = problems[0] ?? "";
 }
@@ -287,6 +387,7 @@ async function main() {
 }
 
 let wake = () => {};
+let again = () => {};
 const use = (id, name, set) => $(id).addEventListener("submit", (event) => {
   event.preventDefault();
   const input = event.target.querySelector("input");
@@ -295,12 +396,18 @@ const use = (id, name, set) => $(id).addEventListener("submit", (event) => {
   input.value = "";
   wake();
 });
-use("credentials", "token", (value) => { token = value; });
+use("credentials", "token", (value) => {
+  [token, refusal] = [value, ""];
+  stream.abort("another token");
+  again();
+});
 use("workers-key", "key", (value) => { key = value; });
 $("forget").addEventListener("click", () => {
   [token, key] = ["", ""];
   sessionStorage.clear();
   location.reload();
 });
+$("events-pause").addEventListener("click", ({ target }) => { target.ariaPressed = String(target.ariaPressed !== "true"); });
 addEventListener("resize", traffic);
 main();
+listen();
