@@ -1,13 +1,12 @@
 //! The access log: one line per request on standard output, written by a thread of its own. A reader that is slow or
-//! gone costs lines, never time: the queue is bounded, and what does not fit is counted and said.
+//! gone costs lines, never time: what waits is bounded, and what does not fit is counted and said.
+//!
+//! The writer is woken once for many lines: it lets them gather for a few milliseconds, and writes them in one piece.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
+    mem,
+    sync::{Arc, Condvar, Mutex},
     thread,
     time::Duration,
 };
@@ -18,18 +17,31 @@ use acip_core::{
     telemetry::access,
 };
 
-/// The writer's end of the queue; shared by all threads.
+use crate::process::lock;
+
+/// Where lines wait for the writer; shared by all threads.
 pub struct AccessLog {
-    entries: SyncSender<Entry>,
-    dropped: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     pretty: bool,
 }
 
-/// What the writer is told.
-enum Entry {
-    Line(String),
-    /// Answers once all before it is written.
-    Flush(SyncSender<()>),
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// There is something to write, or somebody who waits for it.
+    told: Condvar,
+    /// Something was written.
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    lines: String,
+    dropped: u64,
+    /// Somebody waits until all is written.
+    hurry: bool,
+    /// The writer has lines in its hands.
+    writing: bool,
 }
 
 impl AccessLog {
@@ -42,65 +54,71 @@ impl AccessLog {
             Some(format) => format == LogFormat::Pretty,
             None => io::stdout().is_terminal(),
         };
-        let (entries, queue) = sync_channel(MAX_QUEUED);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&dropped);
-        thread::Builder::new().name("access-log".into()).spawn(move || write(&queue, &counter))?;
-        Ok(Self { entries, dropped, pretty })
+        let shared = Arc::new(Shared::default());
+        let of_writer = Arc::clone(&shared);
+        thread::Builder::new().name("access-log".into()).spawn(move || of_writer.write())?;
+        Ok(Self { shared, pretty })
     }
 
-    /// Queues a request's line.
+    /// Leaves a request's line for the writer.
     pub fn write(&self, record: &AccessRecord, document: &Document) {
-        let mut line = if self.pretty {
+        let line = if self.pretty {
             access::pretty_line(record, document)
         } else {
             access::json_line(record, document)
         };
-        line.push('\n');
-        if self.entries.try_send(Entry::Line(line)).is_err() {
-            self.dropped.fetch_add(1, Relaxed);
+        let mut waiting = lock(&self.shared.waiting);
+        if waiting.lines.len() + line.len() >= MAX_WAITING_BYTES {
+            waiting.dropped += 1;
+            return;
+        }
+        let first = waiting.lines.is_empty();
+        waiting.lines.push_str(&line);
+        waiting.lines.push('\n');
+        drop(waiting);
+        if first {
+            self.shared.told.notify_one();
         }
     }
 
-    /// Waits until what was queued is written, but no longer than `limit`: the reader may be gone. Blocks.
+    /// Waits until what was left is written, but no longer than `limit`: the reader may be gone. Blocks.
     pub fn flush(&self, limit: Duration) {
-        let (done, written) = sync_channel(1);
-        if self.entries.try_send(Entry::Flush(done)).is_ok() {
-            let _ = written.recv_timeout(limit);
-        }
+        let mut waiting = lock(&self.shared.waiting);
+        waiting.hurry = true;
+        self.shared.told.notify_one();
+        let unwritten = |waiting: &mut Waiting| waiting.writing || !waiting.lines.is_empty();
+        let _ = self.shared.done.wait_timeout_while(waiting, limit, unwritten);
     }
 }
 
-/// Writes until the process ends. Lines that wait are written together.
-fn write(queue: &Receiver<Entry>, dropped: &AtomicU64) {
-    let mut batch = String::new();
-    while let Ok(first) = queue.recv() {
-        let mut flushed = None;
-        let mut next = Some(first);
-        while let Some(entry) = next {
-            match entry {
-                Entry::Line(line) => batch.push_str(&line),
-                Entry::Flush(done) => {
-                    flushed = Some(done);
-                    break;
-                }
+impl Shared {
+    /// Writes until the process ends.
+    fn write(&self) {
+        let mut batch = String::new();
+        loop {
+            let waiting = lock(&self.waiting);
+            let waiting = self.told.wait_while(waiting, |waiting| waiting.lines.is_empty() && !waiting.hurry);
+            let Ok(waiting) = waiting else { return };
+            let gathered = self.told.wait_timeout_while(waiting, GATHER, |waiting| !waiting.hurry);
+            let Ok((mut waiting, _)) = gathered else { return };
+            mem::swap(&mut batch, &mut waiting.lines);
+            let lost = mem::take(&mut waiting.dropped);
+            (waiting.hurry, waiting.writing) = (false, true);
+            drop(waiting);
+            // Nobody to read it is no reason to end.
+            let _ = io::stdout().lock().write_all(batch.as_bytes());
+            batch.clear();
+            lock(&self.waiting).writing = false;
+            self.done.notify_all();
+            if lost > 0 {
+                tracing::warn!(lost, "access records were dropped: standard output is read too slowly");
             }
-            next = if batch.len() > MAX_BATCH_BYTES { None } else { queue.try_recv().ok() };
-        }
-        // Nobody to read it is no reason to end.
-        let _ = io::stdout().lock().write_all(batch.as_bytes());
-        batch.clear();
-        if let Some(done) = flushed {
-            let _ = done.try_send(());
-        }
-        let lost = dropped.swap(0, Relaxed);
-        if lost > 0 {
-            tracing::warn!(lost, "access records were dropped: standard output is read too slowly");
         }
     }
 }
 
-/// At most a few megabytes of lines.
-const MAX_QUEUED: usize = 8_192;
+/// How long lines gather before they are written.
+const GATHER: Duration = Duration::from_millis(5);
 
-const MAX_BATCH_BYTES: usize = 64 << 10;
+/// Some ten thousand lines; as much again is in the writer's hands.
+const MAX_WAITING_BYTES: usize = 4 << 20;
