@@ -113,8 +113,9 @@ async fn conclude<P: Ports>(
                 _ => response,
             }
         }
-        Verdict::Command(task) => command(account, task, client).await,
-        Verdict::Forward(outgoing) => forward(account, outgoing, client).await,
+        // Apart: what they keep across their waits would be moved with every request, and is most of it.
+        Verdict::Command(task) => Box::pin(command(account, task, client)).await,
+        Verdict::Forward(outgoing) => Box::pin(forward(account, outgoing, client)).await,
     }
 }
 
