@@ -40,6 +40,11 @@ pub trait Plugin: Send + Sync {
         false
     }
 
+    /// Whether it stays and is switched off all the same: what it does then is to guard its doors.
+    fn is_idle(&self) -> bool {
+        false
+    }
+
     /// Which implementation fills the slot, as `GET /gateway/plugins` shows it.
     fn implementation(&self) -> &'static str {
         "builtin"

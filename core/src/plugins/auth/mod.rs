@@ -93,6 +93,10 @@ impl Plugin for Auth {
         true
     }
 
+    fn is_idle(&self) -> bool {
+        !self.rules.enabled
+    }
+
     fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan {
         let rules = &self.rules;
         if let Some(settled) = own::plan(rules, flow, ask) {

@@ -77,7 +77,7 @@ pub(super) fn detailed(flow: &Flow, gateway: &Gateway, status: &Status, conditio
             "error": status.store.error,
         },
         "fastapi": { "status": word(reachable), "origins": origins },
-        "plugins": { "status": "healthy", "active": gateway.plugins().count() },
+        "plugins": { "status": "healthy", "active": all(gateway).filter(|(_, active)| *active).count() },
     });
     if let Some(object) = body.as_object_mut() {
         object.insert("checks".into(), checks);
@@ -104,7 +104,7 @@ fn milliseconds(us: u64) -> Value {
 /// `/gateway/plugins`.
 pub(super) fn plugins(gateway: &Gateway) -> Value {
     let list: Vec<Value> = all(gateway).map(|(plugin, active)| describe(gateway, plugin, active)).collect();
-    let active = gateway.plugins().count();
+    let active = all(gateway).filter(|(_, active)| *active).count();
     json!({ "total": list.len(), "active": active, "loaded": list.len() - active, "error": 0, "plugins": list })
 }
 
@@ -121,7 +121,7 @@ pub(super) fn plugin(gateway: &Gateway, name: &str) -> Option<Value> {
 
 fn all(gateway: &Gateway) -> impl Iterator<Item = (&dyn Plugin, bool)> {
     let off = gateway.registry.inactive().map(|plugin| (plugin, false));
-    gateway.plugins().map(|plugin| (plugin, true)).chain(off)
+    gateway.plugins().map(|plugin| (plugin, !plugin.is_idle())).chain(off)
 }
 
 fn describe(gateway: &Gateway, plugin: &dyn Plugin, active: bool) -> Value {

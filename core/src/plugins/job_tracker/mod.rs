@@ -60,6 +60,10 @@ impl Plugin for JobTracker {
         true
     }
 
+    fn is_idle(&self) -> bool {
+        !self.rules.tracks
+    }
+
     fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan {
         let rules = &self.rules;
         match flow.request.route.kind {
