@@ -190,6 +190,7 @@ pub(crate) const PORTABLE: &[&str] = &[
     "headers",
     "jobs",
     "limits",
+    "metrics",
     "one_command",
     "origins",
     "own_pages",
@@ -199,6 +200,7 @@ pub(crate) const PORTABLE: &[&str] = &[
     "secrets",
     "store_down",
     "streams",
+    "traces",
     "worker_keys",
     "workers",
 ];
@@ -210,6 +212,7 @@ const ABOUT_THE_STORE: &[&str] = &[
     "credentials",
     "jobs",
     "limits",
+    "metrics",
     "one_command",
     "permits",
     "runtime_changes",
