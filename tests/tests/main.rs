@@ -20,6 +20,7 @@ mod keep_alive;
 mod keys;
 mod lambda;
 mod limits;
+mod load;
 mod metrics;
 mod one_command;
 mod origin_faults;

@@ -6,6 +6,7 @@ mod cache_tests;
 mod conform;
 mod conformance;
 mod lint;
+mod load;
 mod mutants;
 mod replay;
 mod run;
@@ -46,6 +47,12 @@ enum Task {
         #[arg(long)]
         target: Option<conform::Which>,
     },
+    /// Change everything while two thousand requests a second go on, and see that none goes wrong
+    Load {
+        /// Which build: `native` or one that is built as it is deployed
+        #[arg(long, default_value = "native")]
+        target: load::Build,
+    },
     /// Run the public suite `http-cache-tests` against the native build, and write docs/conformance.md
     CacheTests {
         /// Only the test of this id, with the traffic that it makes; nothing is written
@@ -78,6 +85,7 @@ fn main() -> ExitCode {
         Task::Spin(act) => Target::Spin.act(&act),
         Task::Lambda(act) => Target::Lambda.act(&act),
         Task::Conform { target } => conform::run(target, conform::TRANSPORTS),
+        Task::Load { target } => load::run(target),
         Task::CacheTests { id } => cache_tests::run(id.as_deref()),
         Task::Mutants { filter } => mutants::run(filter.as_deref()),
         Task::Replay { seed, count } => replay::run(seed, count),

@@ -1,0 +1,223 @@
+//! Everything is changed while requests go on, two thousand a second where the build can: no request fails that should pass,
+//! none passes that should fail, and each change is there within its bound. `cargo xtask load --target worker` runs it against another build than the native one.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use acip_tests::{ADMIN, Answer, Gateway, Http, KEY, Redis, Target};
+use bytes::Bytes;
+use http::{Method, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{client::conn::http1::SendRequest, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinHandle, time};
+
+const PATH: &str = "/v1/models";
+const CLIENTS: usize = 8;
+const RATE: u64 = 2_000;
+const TIMES: usize = 100;
+
+/// What becomes of a request with a wrong key: refused, let through, or either while a change of that is under way.
+const REFUSED: u8 = 0;
+const EITHER: u8 = 1;
+const OPEN: u8 = 2;
+
+/// What the clients know and what they have seen.
+struct Load {
+    http: Http,
+    over: AtomicBool,
+    strangers: AtomicU8,
+    sent: AtomicU64,
+}
+
+/// An origin that answers at once: what is measured is the gateway.
+async fn origin() -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let service = service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("{}"))));
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(socket), service));
+        }
+    });
+    format!("http://127.0.0.1:{port}")
+}
+
+impl Load {
+    /// Sends requests at its share of the rate, good ones and bad ones in turn.
+    async fn client(self: Arc<Self>) {
+        let mut connection = self.http.connect().await;
+        let mut pace = time::interval(Duration::from_micros(2 * CLIENTS as u64 * 1_000_000 / RATE));
+        pace.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        while !self.over.load(SeqCst) {
+            pace.tick().await;
+            let (good, text) = self.send(&mut connection, KEY).await;
+            assert_eq!(good, 200, "should have passed: {text}");
+            let before = self.strangers.load(SeqCst);
+            let (bad, text) = self.send(&mut connection, "a-wrong-key-0123456789").await;
+            let after = self.strangers.load(SeqCst);
+            match (before, after) {
+                (REFUSED, REFUSED) => assert_eq!(bad, 401, "should have failed: {text}"),
+                (OPEN, OPEN) => assert_eq!(bad, 200, "should have passed: {text}"),
+                _ => assert!([401, 200].contains(&bad), "{text}"),
+            }
+            self.sent.fetch_add(2, SeqCst);
+        }
+    }
+
+    async fn send(&self, connection: &mut SendRequest<Full<Bytes>>, key: &str) -> (u16, String) {
+        if connection.is_closed() {
+            *connection = self.http.connect().await;
+        }
+        connection.ready().await.expect("a connection");
+        let answer =
+            connection.send_request(self.http.get(PATH).key(key).request()).await.expect("an answer");
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.expect("a whole answer").to_bytes();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+}
+
+async fn admin(http: &Http, method: Method, path: &str, body: &Value) -> Answer {
+    let answer = http.call(method, path).bearer(ADMIN).body(body.to_string()).send().await;
+    assert!(answer.status.is_success(), "{path} {body}: {} {}", answer.status, answer.text());
+    answer
+}
+
+async fn used(http: &Http, key: &Value) -> u16 {
+    http.get(PATH).key(key["key"].as_str().expect("a key")).send().await.status.as_u16()
+}
+
+/// Waits until a change is there. How long it took, in milliseconds; more than its bound is an error.
+async fn seen(what: &str, began: Instant, mut there: impl AsyncFnMut() -> bool) -> u128 {
+    loop {
+        // Native gateways follow within a second, others at their next request: the one that looks is the next.
+        if there().await {
+            return began.elapsed().as_millis();
+        }
+        assert!(Target::current() == Target::Native && began.elapsed() < BOUND, "{what}: not seen in time");
+    }
+}
+
+/// A second, and what a loaded machine may need to say so.
+const BOUND: Duration = Duration::from_millis(1_500);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_changes_under_load() {
+    let (redis, origin) = (Redis::start(), origin().await);
+    let url = redis.url();
+    let variables = [
+        ("REDIS_URL", url.as_str()),
+        ("REDIS_TIMEOUT", "5000"),
+        ("LOG_SAMPLE", "0"),
+        ("RATE_LIMIT_MAX_REQUESTS", "900000000"),
+        ("AUTH_FAILURES_PER_MINUTE", "1000000"),
+        ("ROUTER_HEALTH_CHECK_INTERVAL", "60000"),
+    ];
+    let gateway = Gateway::start(&[&origin], &variables);
+    let http = gateway.http();
+    let load = Arc::new(Load {
+        http: gateway.http(),
+        over: AtomicBool::new(false),
+        strangers: AtomicU8::new(REFUSED),
+        sent: AtomicU64::new(0),
+    });
+    let clients: Vec<JoinHandle<()>> =
+        (0..CLIENTS).map(|_| tokio::spawn(Arc::clone(&load).client())).collect();
+    let began = Instant::now();
+    let mut slowest = [0; 4];
+
+    switch_every_plugin(&http, &load, &mut slowest[0]).await;
+    for round in 0..TIMES {
+        let algorithm = ["token-bucket", "fixed-window", "sliding-log", "sliding-window"][round % 4];
+        // The exact one keeps every request: not for a billion of them.
+        let algorithm = if algorithm == "sliding-log" { "sliding-window" } else { algorithm };
+        let strategy = ["least-connections", "weighted", "p2c-ewma", "round-robin"][round % 4];
+        let limit = 900_000_001 + round;
+        let at = Instant::now();
+        let body = json!({"implementation": algorithm, "config": {"max_requests": limit}});
+        admin(&http, Method::PATCH, "/gateway/plugins/rate-limit-plugin", &body).await;
+        let shows =
+            async || http.get(PATH).key(KEY).send().await.header("x-ratelimit-limit") == limit.to_string();
+        slowest[1] = slowest[1].max(seen("an implementation", at, shows).await);
+        admin(&http, Method::PATCH, "/gateway/plugins/router-plugin", &json!({"implementation": strategy}))
+            .await;
+    }
+    for round in 0..TIMES {
+        let key = admin(&http, Method::POST, "/gateway/keys", &json!({"name": format!("load-{round}")}))
+            .await
+            .json();
+        assert_eq!(used(&http, &key).await, 200, "a key that was made");
+        let at = Instant::now();
+        let path = format!("/gateway/keys/{}/rotate", key["id"].as_str().expect("an id"));
+        let fresh = admin(&http, Method::POST, &path, &json!({"grace_seconds": 0})).await.json();
+        slowest[2] = slowest[2].max(seen("a rotation", at, async || used(&http, &key).await == 401).await);
+        assert_eq!(used(&http, &fresh).await, 200, "the key in its place");
+    }
+    for round in 0..TIMES {
+        let methods = ["GET", if round % 2 == 0 { "POST" } else { "PUT" }];
+        let at = Instant::now();
+        admin(&http, Method::PATCH, "/gateway/config", &json!({"cors": {"methods": methods}})).await;
+        let shows = async || {
+            let preflight = http.call(Method::OPTIONS, PATH).header("origin", "https://a.test");
+            let answer = preflight.header("access-control-request-method", "GET").send().await;
+            answer.header("access-control-allow-methods").contains(methods[1])
+        };
+        slowest[3] = slowest[3].max(seen("a configuration", at, shows).await);
+    }
+
+    let (sent, took) = (load.sent.load(SeqCst), began.elapsed());
+    load.over.store(true, SeqCst);
+    for client in clients {
+        client.await.expect("no request went wrong");
+    }
+    println!(
+        "{}: {sent} requests in {:.1} s, {:.0} a second; slowest change in ms: plugin switched {}, limiter and strategy \
+         exchanged {}, key rotated {}, configuration changed {}",
+        Target::current().name(),
+        took.as_secs_f64(),
+        sent as f64 / took.as_secs_f64(),
+        slowest[0],
+        slowest[1],
+        slowest[2],
+        slowest[3],
+    );
+}
+
+/// Off and on again, one after the other, those that may be.
+async fn switch_every_plugin(http: &Http, load: &Load, slowest: &mut u128) {
+    let page = http.get("/gateway/plugins").bearer(ADMIN).send().await.json();
+    let names =
+        page["plugins"].as_array().expect("plugins").iter().filter(|plugin| plugin["status"] == "active");
+    for name in names.map(|plugin| plugin["name"].as_str().expect("a name")) {
+        let path = format!("/gateway/plugins/{name}");
+        for on in [false, true] {
+            if name == "auth-plugin" {
+                load.strangers.store(EITHER, SeqCst);
+            }
+            let at = Instant::now();
+            let answer = http
+                .call(Method::PATCH, &path)
+                .bearer(ADMIN)
+                .body(json!({"enabled": on}).to_string())
+                .send()
+                .await;
+            assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+            // The pages by which it could be switched on again are always there.
+            let status =
+                if on || ["admin-plugin", "health-plugin"].contains(&name) { "active" } else { "loaded" };
+            let shows = async || http.get(&path).bearer(ADMIN).send().await.json()["status"] == status;
+            *slowest = (*slowest).max(seen(&format!("{name} {status}"), at, shows).await);
+            if name == "auth-plugin" {
+                load.strangers.store(if on { REFUSED } else { OPEN }, SeqCst);
+            }
+        }
+    }
+}
