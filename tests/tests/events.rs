@@ -168,6 +168,25 @@ async fn whoever_comes_back_goes_on_and_hears_nothing_twice() {
     assert_eq!((notice.name.as_str(), &notice.data["count"]), ("gateway:events:dropped", &Value::Null));
 }
 
+/// What belongs to no request is told, too.
+#[tokio::test]
+async fn checks_and_bad_changes_are_heard() {
+    let stand = Stand::start(&[("ROUTER_HEALTH_CHECK_INTERVAL", "1000")]);
+    if is_refused_elsewhere(&stand).await {
+        return;
+    }
+    let mut listener = Listener::open(&stand.http(), "?name=gateway:health:*,gateway:plugin:*", None).await;
+    let checked = listener.until("gateway:health:check").await.pop().expect("one");
+    let origin = format!("127.0.0.1:{}", stand.origin.port());
+    assert_eq!((&checked.data["origin"], &checked.data["healthy"]), (&json!(origin), &json!(true)));
+    let bad = "{\"version\":9,\"overlay\":{\"router\":{\"strategy\":\"fastest\"}}}";
+    stand.redis().cli(&["SET", "gateway:config", bad]);
+    let error = listener.until("gateway:plugin:error").await.pop().expect("one");
+    assert_eq!(error.data["plugin"], "admin-plugin");
+    assert!(error.data["detail"].as_str().expect("text").contains("router.strategy"), "{error:?}");
+    assert_eq!(error.data["request_id"], Value::Null);
+}
+
 #[tokio::test]
 async fn who_may_not_and_what_is_no_event() {
     let stand = Stand::start(&[]);

@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use super::{Stored, version_of};
-use crate::{config::LogLevel, gateway::Gateway, origins::Board, telemetry::notice};
+use crate::{config::LogLevel, event::Event, gateway::Gateway, origins::Board, telemetry::notice};
 
 /// A text of the store, and what became of it.
 pub struct Followed {
@@ -44,6 +44,12 @@ impl Followed {
             let message = format!("stored configuration version {} is bad; the old one stays", self.seen);
             (LogLevel::Error, message)
         }
+    }
+
+    /// For whoever listens: a text that is bad is an error of the plugin that keeps it.
+    pub fn event(&self) -> Option<Event> {
+        (!self.errors.is_empty())
+            .then(|| Event::PluginError { plugin: "admin-plugin", detail: self.detail() })
     }
 
     /// The same as a line of the log.

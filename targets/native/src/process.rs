@@ -177,6 +177,9 @@ impl Process {
         } else {
             tracing::error!(version = followed.seen, error = followed.detail(), "{message}");
         }
+        if let Some(event) = followed.event() {
+            self.events.tell_one(&event, live.gateway.document());
+        }
         let next = Arc::new(live.with(followed.gateway, followed.seen, text.into()));
         self.live.store(Arc::clone(&next));
         next
