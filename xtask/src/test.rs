@@ -39,7 +39,9 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     }
     // The core's own rows are among the tests of the workspace.
     conform::run(Some(Which::Native), conform::TRANSPORTS)?;
-    conform::run(Some(Which::Lambda), &["tcp"])?;
+    for which in [Which::Worker, Which::Spin, Which::Lambda] {
+        conform::run(Some(which), &["tcp"])?;
+    }
     Ok(())
 }
 
