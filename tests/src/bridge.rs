@@ -18,9 +18,18 @@ impl Bridge {
 
     /// As [`Bridge::start`], with more arguments.
     pub fn with(redis_url: &str, arguments: &[&str]) -> Self {
+        Self::launch(redis_url, arguments, None)
+    }
+
+    /// As [`Bridge::start`], for a Redis that may ask for a password.
+    pub(crate) fn knowing(redis_url: &str, password: Option<&str>) -> Self {
+        Self::launch(redis_url, &[], password)
+    }
+
+    fn launch(redis_url: &str, arguments: &[&str], password: Option<&str>) -> Self {
         let mut command = Command::new(gateway_binary());
         command.env_clear().args(["redis-rest", "--listen", "127.0.0.1:0", "--redis", redis_url]);
-        command.args(arguments);
+        command.args(arguments).envs(password.map(|password| ("REDIS_PASSWORD", password)));
         command.env("SRH_TOKEN", Self::TOKEN).env("LOG_FORMAT", "json");
         let mut process = Process::start("acip-gateway redis-rest", &mut command);
         let port = process.find("the address", crate::process::address);

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU16, Ordering::Relaxed},
+        atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -20,7 +20,7 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message as _;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
 use crate::wait_for;
 
@@ -29,6 +29,17 @@ pub struct Collector {
     port: u16,
     seen: Arc<Mutex<Seen>>,
     status: Arc<AtomicU16>,
+    door: watch::Sender<bool>,
+    held: Arc<AtomicUsize>,
+}
+
+/// A request that waits for its answer, as long as whoever sent it does.
+struct Held(Arc<AtomicUsize>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// What came.
@@ -49,17 +60,28 @@ impl Collector {
         let port = listener.local_addr().expect("bound").port();
         let (seen, status) = (Arc::<Mutex<Seen>>::default(), Arc::new(AtomicU16::new(200)));
         let (of_task, told) = (Arc::clone(&seen), Arc::clone(&status));
+        let (door, held) = (watch::Sender::new(true), Arc::<AtomicUsize>::default());
+        let (open, waiting) = (door.subscribe(), Arc::clone(&held));
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let (seen, status) = (Arc::clone(&of_task), Arc::clone(&told));
+                let (open, waiting) = (open.clone(), Arc::clone(&waiting));
                 let service = service_fn(move |request| {
                     let (seen, status) = (Arc::clone(&seen), status.load(Relaxed));
-                    async move { Ok::<_, Infallible>(take(&seen, status, request).await) }
+                    let (mut open, waiting) = (open.clone(), Arc::clone(&waiting));
+                    async move {
+                        waiting.fetch_add(1, Relaxed);
+                        let held = Held(waiting);
+                        // An error: the collector is gone, and nobody waits.
+                        let _ = open.wait_for(|open| *open).await;
+                        drop(held);
+                        Ok::<_, Infallible>(take(&seen, status, request).await)
+                    }
                 });
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(socket), service));
             }
         });
-        Self { port, seen, status }
+        Self { port, seen, status, door, held }
     }
 
     /// Its URL.
@@ -70,6 +92,16 @@ impl Collector {
     /// Answers with this status from now on, and keeps nothing unless it is 200.
     pub fn answer(&self, status: u16) {
         self.status.store(status, Relaxed);
+    }
+
+    /// Answers nobody from now on, or everybody again, those who wait among them.
+    pub fn open(&self, open: bool) {
+        self.door.send_replace(open);
+    }
+
+    /// How many wait for an answer.
+    pub fn held(&self) -> usize {
+        self.held.load(Relaxed)
     }
 
     /// Everything so far.

@@ -131,8 +131,9 @@ impl Gateway {
 
 /// A bridge to the Redis that these variables name, if any.
 fn redis(environment: &[(&str, &str)]) -> Option<Bridge> {
-    let (_, url) = environment.iter().rev().find(|(name, _)| *name == "REDIS_URL")?;
-    url.starts_with("redis://").then(|| Bridge::start(url))
+    let value = |wanted: &str| environment.iter().rev().find(|(name, _)| *name == wanted).map(|(_, it)| *it);
+    let url = value("REDIS_URL")?;
+    url.starts_with("redis://").then(|| Bridge::knowing(url, value("REDIS_PASSWORD")))
 }
 
 /// The native binary: `ACIP_GATEWAY_BIN`, or what `cargo xtask test` built.

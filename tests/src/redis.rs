@@ -37,6 +37,12 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// What it was started to ask for with `--requirepass`.
+    fn password(&self) -> Option<&str> {
+        let place = self.arguments.iter().position(|argument| argument == "--requirepass")?;
+        self.arguments.get(place + 1).map(String::as_str)
+    }
+
     /// Its port.
     pub fn port(&self) -> u16 {
         self.port
@@ -85,7 +91,11 @@ impl Redis {
 
     /// Runs one command with redis-cli; gives its raw output without the last line end.
     pub fn cli(&self, arguments: &[&str]) -> String {
-        let output = Command::new("redis-cli")
+        let mut command = Command::new("redis-cli");
+        if let Some(password) = self.password() {
+            command.env("REDISCLI_AUTH", password);
+        }
+        let output = command
             .args(["-p", &self.port.to_string(), "--raw"])
             .args(arguments)
             .output()

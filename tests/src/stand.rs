@@ -22,7 +22,12 @@ impl Stand {
 
     /// As [`Stand::start`], with the text of a `gateway.toml`.
     pub fn with_file(environment: &[(&str, &str)], file: Option<&str>) -> Self {
-        let (redis, origin) = (Redis::start(), Origin::start());
+        Self::on(Redis::start(), environment, file)
+    }
+
+    /// As [`Stand::with_file`], on this Redis.
+    pub fn on(redis: Redis, environment: &[(&str, &str)], file: Option<&str>) -> Self {
+        let origin = Origin::start();
         let url = redis.url();
         let environment = [&[("REDIS_URL", url.as_str())], environment].concat();
         let gateway = Gateway::with_file(&[&origin.url()], &environment, file);

@@ -168,3 +168,19 @@ async fn a_collector_that_fails_costs_no_request() {
     let told = |what: &str| log.lines().filter(|line| line.contains(what)).count();
     assert_eq!((told("spans are not exported"), told("spans are exported again")), (1, 1), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_has_its_answer_before_the_collector_has_given_one() {
+    let collector = Collector::start().await;
+    // Only what the caller samples: readiness has been asked for already.
+    let stand = stand(&collector, &[("OTEL_TRACES_SAMPLER", "parentbased_always_off")]);
+    collector.open(false);
+    let call = stand.get("/_test/echo").key(KEY).header("traceparent", format!("00-{TRACE}-{PARENT}-01"));
+    let answer = call.send().await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    // Were the client to wait, the export would have been given up before its answer, and nobody would hold on here.
+    wait_for("an export that waits", || async { collector.held() > 0 }).await;
+    assert!(collector.seen().spans.is_empty(), "the collector has answered");
+    collector.open(true);
+    collector.trace(TRACE, 3).await;
+}
