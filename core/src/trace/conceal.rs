@@ -111,7 +111,7 @@ impl Pseudonyms {
             if SECRET.contains(name) || is_secret(&name.as_str().replace('-', "_")) {
                 let hidden = self.value(name, value);
                 *value = hidden;
-            } else if *name == header::REFERER
+            } else if ADDRESSES.contains(name)
                 && let Some((path, query)) = value.to_str().ok().and_then(|url| url.split_once('?'))
             {
                 let hidden = format!("{path}?{}", self.query(query));
@@ -314,5 +314,7 @@ static SECRET: [HeaderName; 7] = [
     header::SET_COOKIE,
     names::X_SIGNATURE,
 ];
+/// Fields that hold an address, whose query may name a secret.
+static ADDRESSES: [HeaderName; 3] = [header::REFERER, header::LOCATION, header::CONTENT_LOCATION];
 const MEMBERS: [&str; 7] = ["token", "key", "apikey", "secret", "password", "signature", "sig"];
 const MEMBER_ENDS: [&str; 5] = ["_token", "_key", "-key", "_secret", "_password"];
