@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use acip_tests::{ADMIN, KEY, Stand, Target, wait_for};
+use acip_tests::{ADMIN, Call, KEY, Stand, Target, wait_for};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::SendRequest;
@@ -33,16 +33,24 @@ fn by_status(page: &str) -> BTreeMap<u16, u64> {
     counts
 }
 
-/// Sends one of a mix of requests over a connection; its status.
-async fn one(stand: &Stand, connection: &mut SendRequest<Full<Bytes>>, number: usize) -> u16 {
-    let call = match number % 5 {
+/// A path that nobody has, and nobody is let in to.
+fn scan(stand: &Stand, number: usize) -> Call {
+    stand.get(&format!("/scan/{number}/{}", number.wrapping_mul(2_654_435_761)))
+}
+
+/// One of a mix of requests.
+fn mixed(stand: &Stand, number: usize) -> Call {
+    match number % 5 {
         0 => stand.get("/_test/echo").key(KEY),
-        // A scan: nobody has these paths, and nobody let it in.
-        1 => stand.get(&format!("/scan/{number}/{}", number.wrapping_mul(2_654_435_761))),
+        1 => scan(stand, number),
         2 => stand.get("/health"),
         3 => stand.get(&format!("/_test/{number}")).key(KEY),
         _ => stand.get(&format!("/api/v1/jobs/{number}")).key("a-wrong-key-0123456789"),
-    };
+    }
+}
+
+/// Sends a request over a connection; its status.
+async fn one(connection: &mut SendRequest<Full<Bytes>>, call: Call) -> u16 {
     connection.ready().await.expect("a connection");
     let response = connection.send_request(call.request()).await.expect("a response");
     let status = response.status().as_u16();
@@ -61,11 +69,13 @@ async fn every_request_is_counted_and_no_client_makes_series() {
     let mut sent = BTreeMap::<u16, u64>::new();
     let mut connection = stand.http().connect().await;
     let mut series = Vec::new();
-    for number in 0..requests {
+    // The mix, then as many paths of a scan.
+    for number in 0..2 * requests {
         if connection.is_closed() {
             connection = stand.http().connect().await;
         }
-        *sent.entry(one(&stand, &mut connection, number).await).or_default() += 1;
+        let call = if number < requests { mixed(&stand, number) } else { scan(&stand, number) };
+        *sent.entry(one(&mut connection, call).await).or_default() += 1;
         if number == 20 {
             series.push(page(&stand).await.lines().count());
         }
