@@ -43,7 +43,15 @@ pub(crate) fn nextest(arguments: &[&str]) -> Result<Command, Error> {
     let mut run = if succeeds(command("cargo-nextest", &["--version"])?) {
         // Much of the time tests wait: for sockets, for windows of limits, for what is stored to grow stale.
         let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
-        cargo(&["nextest", "run", "--cargo-profile", "e2e", "--test-threads", &threads.to_string()])?
+        cargo(&[
+            "nextest",
+            "run",
+            "--cargo-profile",
+            "e2e",
+            "--no-fail-fast",
+            "--test-threads",
+            &threads.to_string(),
+        ])?
     } else {
         cargo(&["test", "--profile", "e2e", "--no-fail-fast"])?
     };

@@ -1,21 +1,22 @@
 //! Real redis-servers, and a peer that answers when told to.
 
 use std::{
-    cell::Cell,
+    fs::File,
     future::Future,
+    hash::{BuildHasher, RandomState},
     net::TcpListener,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
 use acip_core::{
     config::{Document, Secret},
-    store::{Ask, Batch, Cell as StoreCell, StoreError},
+    store::{Ask, Batch, Cell, StoreError},
 };
 use acip_gateway::store::StoreClient;
 use tempfile::TempDir;
-use tokio::{net::TcpStream, task::LocalSet, time::sleep};
+use tokio::{task::LocalSet, time::sleep};
 
 /// A redis-server of one test.
 pub(crate) struct Server {
@@ -28,24 +29,40 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one on a free port; `{port}` and `{folder}` in the arguments are filled in.
     pub(crate) async fn start(args: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self::start_in(folder, free_port(), args).await
+        Self::configured("", args).await
     }
 
-    pub(crate) async fn start_in(folder: TempDir, port: u16, args: &[&str]) -> Self {
-        let path = folder.path().to_str().unwrap().to_owned();
-        let fill = |arg: &&str| arg.replace("{port}", &port.to_string()).replace("{folder}", &path);
-        let args: Vec<String> = args.iter().map(fill).collect();
-        let server = Self { child: spawn(&args, folder.path()), args, port, folder };
-        server.listening().await;
-        server
+    /// As [`Server::start`], with these settings in `{folder}/redis.conf`, filled in too.
+    pub(crate) async fn configured(settings: &str, args: &[&str]) -> Self {
+        // Between our finding the port free and the server's taking it, somebody else may.
+        for _ in 0..20 {
+            let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+            let path = folder.path().to_str().unwrap().to_owned();
+            let fill = |text: &str| text.replace("{port}", &port.to_string()).replace("{folder}", &path);
+            std::fs::write(folder.path().join("redis.conf"), fill(settings)).unwrap();
+            let args: Vec<String> = args.iter().map(|arg| fill(arg)).collect();
+            let mut server = Self { child: spawn(&args, folder.path()), args, port, folder };
+            if server.came_up().await {
+                return server;
+            }
+        }
+        panic!("redis-server starts on no port");
     }
 
-    async fn listening(&self) {
-        wait_for("redis-server listens", || async {
-            TcpStream::connect(("127.0.0.1", self.port)).await.is_ok()
+    /// Whether it listens, by its own words: another test's server may answer on the port that this one wanted.
+    async fn came_up(&mut self) -> bool {
+        let log = self.folder.path().join(LOG);
+        let mut up = false;
+        let child = &mut self.child;
+        wait_for("redis-server listens or ends", || {
+            // Asked first, so that what it wrote before its end is read after it.
+            let ended = child.try_wait().unwrap().is_some();
+            let said = std::fs::read_to_string(&log).unwrap();
+            up = ["Ready to accept connections", "Sentinel ID is"].iter().any(|line| said.contains(line));
+            std::future::ready(up || ended)
         })
         .await;
+        up
     }
 
     pub(crate) fn kill(&mut self) {
@@ -55,7 +72,7 @@ impl Server {
 
     pub(crate) async fn restart(&mut self) {
         self.child = spawn(&self.args, self.folder.path());
-        self.listening().await;
+        assert!(self.came_up().await, "redis-server does not start again on port {}", self.port);
     }
 
     /// What redis-cli prints.
@@ -81,8 +98,12 @@ impl Drop for Server {
 }
 
 fn spawn(args: &[String], folder: &Path) -> Child {
-    Command::new("redis-server").args(args).current_dir(folder).stdout(Stdio::null()).spawn().unwrap()
+    let log = File::create(folder.join(LOG)).unwrap();
+    Command::new("redis-server").args(args).current_dir(folder).stdout(log).spawn().unwrap()
 }
+
+/// What a server says, in its folder; begun anew with each start.
+const LOG: &str = "log";
 
 /// The usual arguments of a server.
 pub(crate) const PLAIN: &[&str] =
@@ -90,19 +111,11 @@ pub(crate) const PLAIN: &[&str] =
 
 /// A port below 20000, so that a cluster's second one 10000 above it exists, and clear of the ports that outgoing
 /// connections are given.
-pub(crate) fn free_port() -> u16 {
-    let start = u16::try_from(std::process::id() % 9000).unwrap();
-    thread_local!(static NEXT: Cell<u16> = const { Cell::new(0) });
-    let thread = format!("{:?}", std::thread::current().id())
-        .bytes()
-        .fold(0_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+fn free_port() -> u16 {
     loop {
-        let next = NEXT.get();
-        NEXT.set(next + 1);
-        let port = 10_000 + (start + thread % 7919 + next * 3) % 9900;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok()
-            && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok()
-        {
+        let any = u16::try_from(RandomState::new().hash_one(()) % 10_000).unwrap();
+        let port = 10_000 + any;
+        if [port, port + 10_000].iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
             return port;
         }
     }
@@ -143,8 +156,8 @@ pub(crate) fn get(key: &str) -> Batch {
 pub(crate) async fn read(client: &StoreClient, key: &str) -> Result<Option<String>, StoreError> {
     let row = client.ask(&get(key)).await?;
     Ok(match &row[..] {
-        [StoreCell::Bytes(text)] => Some(String::from_utf8(text.to_vec()).unwrap()),
-        [StoreCell::Nil] => None,
+        [Cell::Bytes(text)] => Some(String::from_utf8(text.to_vec()).unwrap()),
+        [Cell::Nil] => None,
         _ => panic!("{row:?}"),
     })
 }

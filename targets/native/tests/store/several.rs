@@ -7,9 +7,8 @@ use acip_core::{
 };
 use acip_gateway::{search, store::StoreClient};
 use serde_json::{Value, json};
-use tempfile::tempdir;
 
-use crate::servers::{PLAIN, Server, client, free_port, on_one_thread, read, wait_for, write};
+use crate::servers::{PLAIN, Server, client, on_one_thread, read, wait_for, write};
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -116,19 +115,17 @@ fn sentinels_lead_to_the_new_master() {
         let mut master = Server::start(PLAIN).await;
         let of = format!("127.0.0.1 {}", master.port);
         let replica = Server::start(&[PLAIN, &["--replicaof", &of]].concat()).await;
-        let (folder, port) = (tempdir().unwrap(), free_port());
-        let config = format!(
-            "port {port}\nbind 127.0.0.1\nsentinel monitor main {of} 1\nsentinel down-after-milliseconds main 500\n\
-             sentinel failover-timeout main 3000\n"
+        let settings = format!(
+            "port {{port}}\nbind 127.0.0.1\nsentinel monitor main {of} 1\n\
+             sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n"
         );
-        std::fs::write(folder.path().join("sentinel.conf"), config).unwrap();
-        let sentinel = Server::start_in(folder, port, &["{folder}/sentinel.conf", "--sentinel"]).await;
+        let sentinel = Server::configured(&settings, &["{folder}/redis.conf", "--sentinel"]).await;
         wait_for("the replica is known", || async {
             sentinel.cli(&["SENTINEL", "REPLICAS", "main"]).contains(&replica.port.to_string())
                 && replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
         })
         .await;
-        let client = client(&format!("redis-sentinel://127.0.0.1:{port}/main"), 500).await;
+        let client = client(&format!("redis-sentinel://127.0.0.1:{}/main", sentinel.port), 500).await;
         write(&client, "a", "1").await;
         assert_eq!(client.status().mode, "sentinel");
         wait_for("it is replicated", || async { replica.cli(&["GET", "a"]).trim() == "1" }).await;
