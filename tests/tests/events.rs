@@ -187,6 +187,52 @@ async fn checks_and_bad_changes_are_heard() {
     assert_eq!(error.data["request_id"], Value::Null);
 }
 
+/// The Python server's own record of a job says that it has ended, though no client asks; and a read says it no second time.
+#[tokio::test]
+async fn the_end_of_a_job_is_heard_once_though_nobody_reads_it() {
+    let stand = Stand::start(&[]);
+    if is_refused_elsewhere(&stand).await {
+        return;
+    }
+    let submit = async || {
+        let job = json!({"type": "llm", "params": {"prompt": "p"}});
+        let answer = stand.post("/api/v1/jobs", &job).key(KEY).send().await;
+        answer.json()["job_id"].as_str().expect("an id").to_owned()
+    };
+    let record = |job: &str, status: &str| {
+        stand.redis().cli(&["SET", &format!("queue:job:{job}"), &json!({"status": status}).to_string()]);
+    };
+    let before = submit().await;
+    record(&before, "completed");
+    let mut listener = Listener::open(&stand.http(), "?name=gateway:job:*", None).await;
+    let (done, broken, cancelled) = (submit().await, submit().await, submit().await);
+    for (job, status) in [(&cancelled, "cancelled"), (&broken, "running"), (&done, "completed")] {
+        record(job, status);
+    }
+    let heard = listener.until("gateway:job:completed").await.pop().expect("one");
+    assert_eq!((&heard.data["job"], &heard.data["request_id"]), (&json!(done), &Value::Null));
+    record(&broken, "failed");
+    let heard = listener.next().await.expect("an event");
+    assert_eq!((heard.name.as_str(), &heard.data["job"]), ("gateway:job:failed", &json!(broken)));
+    // One that a worker of the origin ends, and two reads say so.
+    let last = submit().await;
+    assert_eq!(listener.next().await.expect("an event").name, "gateway:job:submitted");
+    let has_ended = async || {
+        let read = stand.get(&format!("/api/v1/jobs/{last}")).key(KEY).send().await;
+        read.json()["status"] == "completed"
+    };
+    acip_tests::wait_for("the end", has_ended).await;
+    assert!(has_ended().await);
+    let heard = listener.next().await.expect("an event");
+    assert_eq!((heard.name.as_str(), &heard.data["job"]), ("gateway:job:completed", &json!(last)));
+    submit().await;
+    assert_eq!(
+        listener.next().await.expect("an event").name,
+        "gateway:job:submitted",
+        "no end a second time"
+    );
+}
+
 #[tokio::test]
 async fn who_may_not_and_what_is_no_event() {
     let stand = Stand::start(&[]);

@@ -27,7 +27,12 @@ pub(crate) fn is_readable(headers: &HeaderMap) -> bool {
 
 /// The object that a captured body is.
 pub(crate) fn object(body: Option<&Bytes>) -> Option<Object> {
-    match serde_json::from_slice(body?) {
+    object_of(body?)
+}
+
+/// The object that these bytes are.
+pub(crate) fn object_of(bytes: &[u8]) -> Option<Object> {
+    match serde_json::from_slice(bytes) {
         Ok(Value::Object(object)) => Some(object),
         _ => None,
     }

@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     fmt::Write as _,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -18,6 +18,7 @@ use acip_core::{
     Epilogue,
     config::Document,
     event::{self, Event, Listening, Wanted},
+    plugins::job_tracker::Following,
     report::Heard,
 };
 use acip_shell::Told;
@@ -36,6 +37,8 @@ pub struct Events {
     /// Whether anybody hears.
     heard: AtomicBool,
     ring: Mutex<Ring>,
+    /// Jobs, so that the end of each is told once. Known whether or not anybody hears.
+    jobs: Mutex<Following>,
     /// The number of the next event: changes with every one.
     told: watch::Sender<u64>,
 }
@@ -61,25 +64,49 @@ struct Kept {
 
 impl Default for Events {
     fn default() -> Self {
-        Self { heard: AtomicBool::new(false), ring: Mutex::default(), told: watch::Sender::new(0) }
+        Self {
+            heard: AtomicBool::new(false),
+            ring: Mutex::default(),
+            jobs: Mutex::default(),
+            told: watch::Sender::new(0),
+        }
     }
 }
 
 impl Events {
     /// Tells all that happened in a request.
     pub fn tell(&self, epilogue: &Epilogue, document: &Document) {
-        if !self.heard.load(Relaxed) {
+        let news = epilogue.events.iter().filter(|event| self.is_news(event));
+        if !self.is_heard() {
+            news.for_each(drop);
             return;
         }
         let record = &epilogue.record;
         let at_ms = record.outcome.now_ms;
         let line = |event: &Event| (event.name(), event::line(event, at_ms, Some(record), document));
-        self.push(epilogue.events.iter().map(line).collect());
+        self.push(news.map(line).collect());
+    }
+
+    fn is_news(&self, event: &Event) -> bool {
+        let of_job = |event: &Event| {
+            matches!(event, Event::JobSubmitted { .. } | Event::JobCompleted { .. } | Event::JobFailed { .. })
+        };
+        !of_job(event) || lock(&self.jobs).hears(event)
+    }
+
+    /// Whether anybody hears, or was here a moment ago.
+    pub fn is_heard(&self) -> bool {
+        self.heard.load(Relaxed)
+    }
+
+    /// The jobs that were submitted through this process.
+    pub fn jobs(&self) -> MutexGuard<'_, Following> {
+        lock(&self.jobs)
     }
 
     /// Tells of something that belongs to no request.
     pub fn tell_one(&self, event: &Event, document: &Document) {
-        if self.heard.load(Relaxed) {
+        if self.is_heard() {
             self.push(vec![(event.name(), event::line(event, now_ms(), None, document))]);
         }
     }
@@ -112,8 +139,9 @@ impl Events {
         if ring.listeners >= MAX_LISTENERS {
             return Err(Heard::Full);
         }
-        if !self.heard.load(Relaxed) || ring.is_forgotten() {
+        if !self.is_heard() || ring.is_forgotten() {
             ring.clear();
+            lock(&self.jobs).begins();
             ring.since_ms = now_ms();
             self.heard.store(true, Relaxed);
         }

@@ -7,7 +7,7 @@ use acip_core::{
     event::Event,
     origins::{Observation, OriginId},
 };
-use futures_util::future::join3;
+use futures_util::future::join4;
 use http::{Request, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Bytes, client::conn::http1};
@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     entropy::Supply,
     events::Events,
-    follow,
+    follow, jobs,
     ports::now_ms,
     process::{Live, Phase, Process, lock},
     rt, search,
@@ -36,7 +36,9 @@ pub fn run(process: Arc<Process>) -> std::io::Result<()> {
         let mut phase = process.phase.subscribe();
         tokio::select! {
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
-            _ = join3(rounds(&process), search::rounds(&process), follow::rounds(&process)) => {}
+            _ = join4(
+                rounds(&process), search::rounds(&process), follow::rounds(&process), jobs::rounds(&process)
+            ) => {}
         }
     });
     Ok(())

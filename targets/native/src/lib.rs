@@ -16,6 +16,7 @@ pub mod events;
 pub mod export;
 mod follow;
 pub mod health;
+mod jobs;
 pub mod listener;
 pub mod logs;
 pub mod ports;

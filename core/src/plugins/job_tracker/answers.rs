@@ -74,7 +74,7 @@ pub(super) fn watch_read(rules: &Rules, flow: &mut Flow) {
     }));
 }
 
-fn ended(status: Option<&str>, job: alloc::string::String) -> Option<Event> {
+pub(super) fn ended(status: Option<&str>, job: alloc::string::String) -> Option<Event> {
     match status? {
         "completed" => Some(Event::JobCompleted { job }),
         "failed" => Some(Event::JobFailed { job }),

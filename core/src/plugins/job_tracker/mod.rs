@@ -8,10 +8,13 @@
 //! `learned` too: passing would hand one tenant's results to another. Submitting goes on; such a job stays without an owner.
 
 mod answers;
+mod following;
 #[cfg(test)]
 mod tests;
 
 use alloc::{boxed::Box, sync::Arc};
+
+pub use following::Following;
 
 use super::{keyspace::Keyspace, routes::RouteKind};
 use crate::{
