@@ -4,7 +4,7 @@
 //!
 //! A plugin leaves a [`Command`] in [`Flow`]; the driver gets it as a [`Task`]. Start there.
 
-use alloc::{boxed::Box, sync::Arc};
+use alloc::{boxed::Box, string::String, sync::Arc};
 use bytes::Bytes;
 
 use crate::{
@@ -36,6 +36,8 @@ pub type Next = Box<dyn FnOnce(&Arc<Gateway>, &mut Flow, &Answers<'_>) -> Act + 
 pub enum Act {
     /// Done.
     Answer(Answer),
+    /// Done; the store's configuration was changed to this text.
+    Changed(Answer, String),
     /// Refused.
     Refuse(Refusal),
     /// Asks the store, or tells it something that the answer depends on.
@@ -60,8 +62,9 @@ pub enum BodyFault {
 
 /// How far a command has come.
 pub enum Progress {
-    /// It has its answer.
-    Done(Reply),
+    /// It has its answer. The store's configuration may have been changed to a text, which the process that changed it puts in
+    /// force before it answers: whoever asks it next, even for something that needs no store, finds it so.
+    Done(Reply, Option<String>),
     /// It waits for the store.
     Asking(Inquiry),
 }
@@ -139,8 +142,9 @@ impl Inquiry {
 impl Progress {
     fn of(gateway: Arc<Gateway>, flow: Box<Flow>, act: Act) -> Self {
         match act {
-            Act::Answer(answer) => Self::Done(gateway.conclude(flow, answer, None)),
-            Act::Refuse(refusal) => Self::Done(gateway.refused(flow, refusal)),
+            Act::Answer(answer) => Self::Done(gateway.conclude(flow, answer, None), None),
+            Act::Changed(answer, text) => Self::Done(gateway.conclude(flow, answer, None), Some(text)),
+            Act::Refuse(refusal) => Self::Done(gateway.refused(flow, refusal), None),
             Act::Ask(batch, next) => Self::Asking(Inquiry { gateway, flow, batch, next }),
         }
     }

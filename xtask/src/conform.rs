@@ -5,7 +5,7 @@ use crate::{
     conformance,
     run::{Error, cargo, command, must, output},
     setup,
-    targets::Target,
+    targets::{Own, Target},
     test,
 };
 
@@ -53,7 +53,7 @@ pub(crate) fn run(which: Option<Which>, transports: &[&str]) -> Result<(), Error
         .filter(|(one, target)| which == Some(*one) || (which.is_none() && Target::TESTED.contains(target)));
     let mut names = Vec::new();
     for (_, target) in built {
-        target.build()?;
+        target.build(Own::Example)?;
         names.push(target.name());
     }
     if wanted(Which::Native) {
@@ -61,12 +61,16 @@ pub(crate) fn run(which: Option<Which>, transports: &[&str]) -> Result<(), Error
     }
     for name in names {
         for &transport in transports {
-            row(&[("ACIP_TARGET", name), ("ACIP_TRANSPORT", transport)], "live")?;
+            let about = [("ACIP_TARGET", name), ("ACIP_TRANSPORT", transport)];
+            row(&[about, EXAMPLE].concat(), "live")?;
         }
     }
     println!("| target | passed | failed | skipped | why |\n|---|---|---|---|---|\n{}", rows.join("\n"));
     if failed { Err("cases fail; they are listed above".to_owned()) } else { Ok(()) }
 }
+
+/// Every build is one with the plugin of `examples/custom-plugin`, so that its case is seen everywhere.
+const EXAMPLE: [(&str, &str); 2] = [("ACIP_EXAMPLE", "1"), ("ACIP_GATEWAY_BIN", "target/e2e/custom-gateway")];
 
 /// All of them.
 pub(crate) const TRANSPORTS: &[&str] = &["tcp", "rest"];

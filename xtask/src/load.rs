@@ -3,7 +3,7 @@
 use crate::{
     run::{Error, must, nextest},
     setup,
-    targets::{self, Target},
+    targets::{self, Own, Target},
     test,
 };
 
@@ -31,7 +31,7 @@ pub(crate) fn run(build: Build) -> Result<(), Error> {
         Build::Lambda => Some(Target::Lambda),
     };
     if let Some(target) = target {
-        target.build()?;
+        target.build(Own::Nothing)?;
     }
     let name = target.map_or("native", Target::name);
     let mut tests = nextest(&["--package", "acip-tests", "--no-capture"])?;

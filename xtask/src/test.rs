@@ -6,7 +6,7 @@ use crate::{
     replay,
     run::{Error, cargo, must, nextest},
     setup,
-    targets::{self, PORTABLE, Target},
+    targets::{self, Own, PORTABLE, Target},
     wasm,
 };
 
@@ -34,7 +34,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     tests.env("ACIP_TRANSPORT", "rest").args(["--filterset", &targets::filterset(PORTABLE)]);
     must(tests)?;
     for target in Target::TESTED {
-        target.build()?;
+        target.build(Own::Nothing)?;
         target.test_once()?;
     }
     // The core's own rows are among the tests of the workspace.
@@ -55,6 +55,6 @@ pub(crate) fn gateway() -> Result<(), Error> {
         "--package",
         "acip-gateway",
         "--package",
-        "custom-plugin",
+        "custom-gateway",
     ])?)
 }

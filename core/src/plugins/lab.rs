@@ -148,7 +148,7 @@ impl Lab {
                 let mut progress = task.run(Bytes::copy_from_slice(body.as_bytes()), self.chance());
                 let reply = loop {
                     match progress {
-                        Progress::Done(reply) => break reply,
+                        Progress::Done(reply, _) => break reply,
                         Progress::Asking(inquiry) => {
                             let cells = self.store.apply(inquiry.batch());
                             progress = inquiry.decide(Answers { cells: Cells(&cells), source: self.source });

@@ -6,7 +6,7 @@ use acip_core::{
     Answer, Facts, Gateway, RequestHead, Step, Verdict,
     config::{Document, Format, Platform, Source},
 };
-use acip_gateway::plugins::compile_with;
+use acip_shell::plugins::compile_with;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 fn gateway(text: &str) -> Arc<Gateway> {

@@ -5,6 +5,7 @@ use std::{cell::RefCell, pin::pin, rc::Rc};
 use acip_core::{
     OriginFailure,
     command::{BodyFault, Progress, Task},
+    control,
     plugin::{Answers, Source as Row},
     store::Cells,
 };
@@ -34,11 +35,14 @@ pub(crate) async fn command<P: Ports>(
     let Stage::Reading(task) = account.leave() else { return Response::new(Body::broken()) };
     let mut progress = match body {
         Ok(body) => task.run(body, account.ports.entropy()),
-        Err(fault) => Progress::Done(task.fail(fault)),
+        Err(fault) => Progress::Done(task.fail(fault), None),
     };
     loop {
         let inquiry = match progress {
-            Progress::Done(answer) => return reply(account, answer, &client.method, client.version),
+            Progress::Done(answer, changed) => {
+                changed.inspect(|text| put_in_force(&account.ports, text.as_bytes()));
+                return reply(account, answer, &client.method, client.version);
+            }
             Progress::Asking(inquiry) => inquiry,
         };
         account.enter(Stage::Inquiring(Box::new(inquiry)));
@@ -52,6 +56,15 @@ pub(crate) async fn command<P: Ports>(
             Ok(cells) => inquiry.decide(Answers { cells: Cells(cells), source: Row::Store }),
             Err(_) => inquiry.decide(Answers { cells: Cells(&[]), source: Row::Down }),
         };
+    }
+}
+
+/// Unless it is not the next that this process would have seen: then another request has brought a newer one, or will
+/// bring what lies between.
+fn put_in_force(ports: &impl Ports, text: &[u8]) {
+    let before = control::version_of(text).checked_sub(1);
+    if let Some(before) = before.filter(|before| ports.seen() == Some(*before)) {
+        let _ = ports.follow(before, text);
     }
 }
 

@@ -18,9 +18,13 @@ pub use guarded::Guarded;
 pub type Plugins = fn(&Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError>;
 
 /// Plugins of one's own for every target: name their crate in `targets/shell/Cargo.toml` and add them here.
+#[cfg(not(feature = "example"))]
 fn own(_document: &Document) -> Result<Vec<Arc<dyn Plugin>>, CompileError> {
     Ok(Vec::new())
 }
+
+#[cfg(feature = "example")]
+use custom_plugin::plugins as own;
 
 /// Adds plugins to every gateway that this process compiles from now on. Returns false if some were registered before:
 /// those stay.

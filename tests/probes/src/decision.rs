@@ -106,7 +106,7 @@ fn commanded(choices: &mut Choices<'_>, task: Task) -> Reply {
     let mut memory = Memory::default();
     loop {
         let inquiry = match progress {
-            Progress::Done(reply) => return reply,
+            Progress::Done(reply, _) => return reply,
             Progress::Asking(inquiry) => inquiry,
         };
         let row = memory.apply(inquiry.batch());

@@ -3,16 +3,19 @@
 
 use std::{fs, process::Command};
 
+use super::Own;
 use crate::{
     run::{Error, cargo, command, must, root},
     setup,
 };
 
 /// Builds the function's program, says how large it is, and builds what serves it here.
-pub(crate) fn build() -> Result<(), Error> {
+pub(crate) fn build(own: Own) -> Result<(), Error> {
     tools()?;
     eprintln!("xtask: building the function as it is deployed; the first time takes some minutes");
-    must(cargo(&["build", "--locked", "--profile", "lambda", "--package", "acip-lambda"])?)?;
+    let mut build = cargo(&["build", "--locked", "--profile", "lambda", "--package", "acip-lambda"])?;
+    build.args(own.words());
+    must(build)?;
     must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-lambda-host"])?)?;
     let program = root()?.join("target/lambda/bootstrap");
     let bytes = fs::metadata(&program).map_err(|error| format!("no {}: {error}", program.display()))?.len();

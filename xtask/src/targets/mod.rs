@@ -63,6 +63,25 @@ impl Emulator {
     }
 }
 
+/// Which plugins of one's own a build has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// None: the build that is deployed.
+    Nothing,
+    /// That of `examples/custom-plugin`.
+    Example,
+}
+
+impl Own {
+    /// What cargo has to be told.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Nothing => &[],
+            Self::Example => &["--features", "example"],
+        }
+    }
+}
+
 /// A build that runs on a platform.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -89,7 +108,7 @@ impl Target {
 
     /// Does it.
     pub(crate) fn act(self, act: &Act) -> Result<(), Error> {
-        self.build()?;
+        self.build(Own::Nothing)?;
         match act {
             Act::Build => Ok(()),
             Act::Dev { port } => {
@@ -111,11 +130,11 @@ impl Target {
     }
 
     /// Builds it as it is deployed, and what serves it here.
-    pub(crate) fn build(self) -> Result<(), Error> {
+    pub(crate) fn build(self, own: Own) -> Result<(), Error> {
         match self {
-            Self::Worker => worker::build(),
-            Self::Spin => spin::build(),
-            Self::Lambda => lambda::build(),
+            Self::Worker => worker::build(own),
+            Self::Spin => spin::build(own),
+            Self::Lambda => lambda::build(own),
         }
     }
 

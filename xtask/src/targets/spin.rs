@@ -8,6 +8,7 @@ use std::{
     process::Command,
 };
 
+use super::Own;
 use crate::{
     run::{Error, cargo, must, root},
     setup,
@@ -15,14 +16,14 @@ use crate::{
 };
 
 /// Builds the component, says how large it is, and builds the host.
-pub(crate) fn build() -> Result<(), Error> {
-    let component = component()?;
+pub(crate) fn build(own: Own) -> Result<(), Error> {
+    let component = component(own)?;
     let bytes = fs::metadata(&component).map_err(|error| format!("no component: {error}"))?.len();
     eprintln!("xtask: the component has {} KiB", bytes >> 10);
     if bytes > MAX_BYTES {
         return Err(format!("the component has {bytes} bytes; at most {MAX_BYTES} are wanted"));
     }
-    plain()?;
+    plain(own)?;
     must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-spin-host"])?)?;
     // Once here, so that no start has to.
     let mut precompile = launcher()?;
@@ -36,14 +37,14 @@ pub(crate) fn launcher() -> Result<Command, Error> {
 }
 
 /// Builds the component of spin.toml; gives its path.
-fn component() -> Result<PathBuf, Error> {
+fn component(own: Own) -> Result<PathBuf, Error> {
     setup::node()?;
     let root = root()?;
     let linker = linker(&root)?;
     // As spin.toml says it, but for the linker: the same folder, and the same profile.
     let words = ["rustc", "--locked", "--profile", "spin", "--target", WASIP2, "--target-dir", "target/spin"];
     let mut build = cargo(&words)?;
-    build.args(["--package", "acip-spin", "--crate-type", "cdylib"]);
+    build.args(["--package", "acip-spin", "--crate-type", "cdylib"]).args(own.words());
     build.arg("--").arg(format!("-Clink-arg=--wasm-ld-path={}", linker.display()));
     build.env("WASM_OPT", root.join("target/node/node_modules/.bin/wasm-opt"));
     build.env("WASM_LD", wasm::linker()?);
@@ -52,11 +53,11 @@ fn component() -> Result<PathBuf, Error> {
 }
 
 /// Builds the component that needs nothing of Spin's own, quickly: it is for the tests alone.
-fn plain() -> Result<(), Error> {
+fn plain(own: Own) -> Result<(), Error> {
     let words =
         ["build", "--locked", "--profile", "e2e", "--target", WASIP2, "--target-dir", "target/spin-plain"];
     let mut build = cargo(&words)?;
-    build.args(["--package", "acip-spin", "--no-default-features"]);
+    build.args(["--package", "acip-spin", "--no-default-features"]).args(own.words());
     must(compiled(build)?)
 }
 

@@ -6,6 +6,7 @@ use std::{
     process::Command,
 };
 
+use super::Own;
 use crate::{
     run::{Error, cargo, command, must, output, root},
     setup,
@@ -13,13 +14,13 @@ use crate::{
 };
 
 /// Builds the bundle, and says how large it is.
-pub(crate) fn build() -> Result<(), Error> {
+pub(crate) fn build(own: Own) -> Result<(), Error> {
     setup::node()?;
     let root = root()?;
     let tools = tools()?;
     let modules = root.join("target/node/node_modules/.bin");
     let mut build = Command::new(tools.join("worker-build"));
-    build.args(["--profile", "worker"]).current_dir(root.join("targets/cloudflare"));
+    build.args(["--profile", "worker", "."]).args(own.words()).current_dir(root.join("targets/cloudflare"));
     // A folder of its own: another compiler must not overwrite what ours has built.
     build.env("CARGO_TARGET_DIR", root.join("target/worker"));
     // Else it would download these.

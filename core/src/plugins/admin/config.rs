@@ -154,14 +154,15 @@ impl Attempt {
             Err(rejected) => return Act::Refuse(rejection(&rejected)),
         };
         if !change.differs {
-            return self.done(&change);
+            return Act::Answer(self.done(&change));
         }
         let mut ask = Ask::new(flow.request.facts.now_ms);
-        let slot = ask.replace(self.key.clone(), version, change.stored.print());
+        let text = change.stored.print();
+        let slot = ask.replace(self.key.clone(), version, text.clone());
         Act::Ask(
             ask.into_batch(),
             Box::new(move |gateway, flow, answers| match answers.cells.replaced(slot) {
-                Replaced::Written => self.done(&change),
+                Replaced::Written => Act::Changed(self.done(&change), text),
                 Replaced::Lost(theirs) if self.tries < MAX_TRIES => {
                     Self { tries: self.tries.saturating_add(1), ..self }.make(gateway, flow, &theirs)
                 }
@@ -173,10 +174,10 @@ impl Attempt {
         )
     }
 
-    fn done(self, change: &Change) -> Act {
+    fn done(self, change: &Change) -> Answer {
         let mut page = (self.show)(change);
         page.headers.insert(header::ETAG, tag(change.stored.now.version));
-        Act::Answer(page)
+        page
     }
 }
 
