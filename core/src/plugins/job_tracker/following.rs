@@ -65,8 +65,12 @@ impl Following {
             if due.len() == Self::LOOK.min(self.open) {
                 break;
             }
-            self.at %= self.order.len();
-            let job = &self.order[self.at];
+            let Some(job) = self.order.get(self.at).or_else(|| {
+                self.at = 0;
+                self.order.front()
+            }) else {
+                break;
+            };
             if matches!(self.jobs.get(job), Some(State::Open { .. })) {
                 due.push(Arc::clone(job));
             }
