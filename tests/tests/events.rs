@@ -181,6 +181,8 @@ async fn checks_and_bad_changes_are_heard() {
     assert_eq!((&checked.data["origin"], &checked.data["healthy"]), (&json!(origin), &json!(true)));
     let bad = "{\"version\":9,\"overlay\":{\"router\":{\"strategy\":\"fastest\"}}}";
     stand.redis().cli(&["SET", "gateway:config", bad]);
+    // Where the store is asked over HTTP, requests look after changes, and nothing else does.
+    assert_eq!(stand.get("/_test/echo").key(KEY).send().await.status, 200);
     let error = listener.until("gateway:plugin:error").await.pop().expect("one");
     assert_eq!(error.data["plugin"], "admin-plugin");
     assert!(error.data["detail"].as_str().expect("text").contains("router.strategy"), "{error:?}");
