@@ -153,7 +153,11 @@ async fn what_is_bad_is_refused_or_passed_over_and_traffic_goes_on() {
         );
         assert!(log.contains("router.strategy"), "{log}");
     }
-    stand.redis().cli(&["DEL", "gateway:config"]);
+    // Versions begin anew after it: a process among several that was asked nothing in between could take the next for one
+    // that it knows.
+    if supported(&[Feature::SharedMemory]) {
+        stand.redis().cli(&["DEL", "gateway:config"]);
+    }
     change(&http, "/gateway/config", &json!({"rate_limit": {"max_requests": 78}})).await;
     assert_eq!(limit(&http).await, "78");
 }
