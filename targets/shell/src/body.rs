@@ -11,6 +11,7 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use crate::{
     account::Account,
+    pieces::Pieces,
     ports::{Ports, Told},
 };
 
@@ -35,8 +36,8 @@ struct Events {
 }
 
 struct Stream<P: Ports> {
-    /// Chunks that were read ahead, last first.
-    ahead: Vec<Bytes>,
+    /// What was read ahead.
+    ahead: Pieces,
     body: P::OriginBody,
     idle_ms: u64,
     /// Set once per silence at most: it is not moved by chunks, only looked at when it goes off.
@@ -60,13 +61,7 @@ impl<P: Ports> Body<P> {
         Self { kind: Kind::Whole(bytes), account }
     }
 
-    pub(crate) fn stream(
-        mut ahead: Vec<Bytes>,
-        body: P::OriginBody,
-        idle_ms: u64,
-        account: Box<Account<P>>,
-    ) -> Self {
-        ahead.reverse();
+    pub(crate) fn stream(ahead: Pieces, body: P::OriginBody, idle_ms: u64, account: Box<Account<P>>) -> Self {
         let stream = Stream { ahead, body, idle_ms, timer: None, waiting_since_us: None };
         Self { kind: Kind::Stream(stream), account: Some(account) }
     }

@@ -13,6 +13,7 @@ use http_body::Body as _;
 use crate::{
     account::{Account, Stage, tell},
     body::Body,
+    pieces::Pieces,
     ports::{Failure, OriginRequest, Ports, Shared},
     serve::{reply, stamp},
     upload::{Source, Upload},
@@ -203,7 +204,7 @@ async fn respond<P: Ports>(
             }
         }
     } else {
-        Body::stream(Vec::new(), body, idle_timeout_ms, account)
+        Body::stream(Pieces::default(), body, idle_timeout_ms, account)
     };
     stamp(&mut head.headers, ports.mono_us().saturating_sub(began_us));
     dress(head, body)
@@ -218,7 +219,7 @@ fn dress<P: Ports>(head: ResponseHead, body: Body<P>) -> Response<Body<P>> {
 
 enum Ahead {
     Whole(Bytes),
-    Longer(Vec<Bytes>),
+    Longer(Pieces),
     Broken,
 }
 
@@ -229,8 +230,7 @@ async fn read_ahead<P: Ports>(
     max: usize,
     idle_ms: u64,
 ) -> Ahead {
-    let mut ahead = Vec::new();
-    let mut held: usize = 0;
+    let mut ahead = Pieces::default();
     let began_us = account.ports.mono_us();
     loop {
         let frame = pin!(std::future::poll_fn(|cx| std::pin::Pin::new(&mut *body).poll_frame(cx)));
@@ -243,16 +243,15 @@ async fn read_ahead<P: Ports>(
             Some(Err(_)) => return Ahead::Broken,
             Some(Ok(frame)) => {
                 let Ok(data) = frame.into_data() else { continue };
-                held = held.saturating_add(data.len());
                 ahead.push(data);
-                if held > max {
+                if ahead.len() > max as u64 {
                     return Ahead::Longer(ahead);
                 }
             }
         }
     }
     account.origin_us = account.origin_us.saturating_add(account.ports.mono_us().saturating_sub(began_us));
-    Ahead::Whole(ahead.concat().into())
+    Ahead::Whole(ahead.into_bytes())
 }
 
 /// Closes the accounts before the client hears of the answer, so that what it does next finds the store up to date.

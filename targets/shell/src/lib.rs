@@ -15,6 +15,7 @@ mod edge;
 pub mod export;
 mod forward;
 mod instance;
+mod pieces;
 pub mod plugins;
 mod ports;
 mod records;

@@ -13,7 +13,7 @@ use acip_core::OriginFailure;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::{capture::Capture, ports::Shared};
+use crate::{capture::Capture, pieces::Pieces, ports::Shared};
 
 /// A request body for one attempt.
 pub struct Upload<B> {
@@ -42,7 +42,7 @@ pub(crate) struct Source<B> {
     max: u64,
     touched: bool,
     /// What was taken, while all of it is here and can be handed over again.
-    kept: Option<Vec<Bytes>>,
+    kept: Option<Pieces>,
     /// Counts rewinds: a connection that was given up may still pull, and must not get what the next one misses.
     round: u32,
     ended: bool,
@@ -63,7 +63,7 @@ enum Supply<B> {
     },
     /// Read ahead, but there is more.
     Begun {
-        first: Vec<Bytes>,
+        first: Pieces,
         rest: B,
     },
 }
@@ -114,9 +114,9 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
         }
     }
 
-    /// Keeps what is taken, as far as it is small, for a request that may be repeated. The pieces are shared, not copied.
+    /// Keeps what is taken, as far as it is small, for a request that may be repeated.
     pub(crate) fn keep(&mut self) {
-        self.kept = Some(Vec::new());
+        self.kept = Some(Pieces::default());
     }
 
     /// Whether all of it has been handed over.
@@ -127,11 +127,14 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
     /// Makes a whole body ready to be sent once more.
     pub(crate) fn rewind(&mut self) {
         self.round = self.round.wrapping_add(1);
-        let taken = self.kept.as_mut().map(std::mem::take).unwrap_or_default();
+        let mut taken = self.kept.as_mut().map(std::mem::take).unwrap_or_default();
         self.from = match std::mem::replace(&mut self.from, Supply::Nothing) {
             Supply::Held { all, .. } => Supply::Held { all, at_end: false },
             Supply::Client(rest) if self.touched => Supply::Begun { first: taken, rest },
-            Supply::Begun { first, rest } => Supply::Begun { first: [taken, first].concat(), rest },
+            Supply::Begun { first, rest } => {
+                taken.append(first);
+                Supply::Begun { first: taken, rest }
+            }
             untouched => untouched,
         };
         self.touched = false;
@@ -185,14 +188,13 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
             }
             Supply::Begun { first, rest } => {
                 self.touched = true;
-                if first.is_empty() {
-                    match ready!(Pin::new(rest).poll_frame(cx)) {
+                match first.pop() {
+                    Some(piece) => Some(Frame::data(piece)),
+                    None => match ready!(Pin::new(rest).poll_frame(cx)) {
                         None => None,
                         Some(Ok(frame)) => Some(frame),
                         Some(Err(_)) => return self.fail(UploadError::Client),
-                    }
-                } else {
-                    Some(Frame::data(first.remove(0)))
+                    },
                 }
             }
         };
@@ -231,28 +233,23 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
                 }
             }
         };
-        let mut first: Vec<Bytes> = Vec::new();
-        let mut held: usize = 0;
+        let mut first = Pieces::default();
         loop {
             let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
             let Some(frame) = frame else { break };
             let Ok(frame) = frame else { return Err(OriginFailure::ClientBody) };
             // A signature covers data alone: trailers of a held body are dropped with it.
             let Ok(data) = frame.into_data() else { continue };
-            held = held.saturating_add(data.len());
             first.push(data);
-            if held as u64 > limit {
+            if first.len() > limit {
                 return Err(OriginFailure::BodyTooLarge);
             }
-            if held > max {
+            if first.len() > max as u64 {
                 source.borrow_mut().from = Supply::Begun { first, rest: body };
                 return Ok(None);
             }
         }
-        let all = match <[Bytes; 1]>::try_from(first) {
-            Ok([one]) => one,
-            Err(many) => many.concat().into(),
-        };
+        let all = first.into_bytes();
         source.borrow_mut().from = Supply::Held { all: all.clone(), at_end: false };
         Ok(Some(all))
     }
@@ -317,12 +314,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Upload<B> {
             Supply::Held { all, .. } => SizeHint::with_exact(all.len() as u64),
             Supply::Client(body) => body.size_hint(),
             Supply::Begun { first, rest } => {
-                let held: u64 = first.iter().map(|chunk| chunk.len() as u64).sum();
                 let rest = rest.size_hint();
                 let mut hint = SizeHint::new();
-                hint.set_lower(held.saturating_add(rest.lower()));
+                hint.set_lower(first.len().saturating_add(rest.lower()));
                 if let Some(upper) = rest.upper() {
-                    hint.set_upper(held.saturating_add(upper));
+                    hint.set_upper(first.len().saturating_add(upper));
                 }
                 hint
             }
