@@ -23,7 +23,8 @@ impl Bridge {
 
     /// As [`Bridge::start`], for a Redis that may ask for a password.
     pub(crate) fn knowing(redis_url: &str, password: Option<&str>) -> Self {
-        Self::launch(redis_url, &[], password)
+        // The gateway's own patience counts.
+        Self::launch(redis_url, &["--timeout", "20000"], password)
     }
 
     fn launch(redis_url: &str, arguments: &[&str], password: Option<&str>) -> Self {
