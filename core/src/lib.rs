@@ -32,6 +32,7 @@ pub mod explain;
 pub mod facts;
 pub mod flow;
 pub mod gateway;
+mod gather;
 mod http;
 pub mod keys;
 pub mod origins;
@@ -43,6 +44,7 @@ pub mod report;
 pub mod request;
 pub mod store;
 pub mod telemetry;
+mod time;
 pub mod trace;
 pub mod verdict;
 

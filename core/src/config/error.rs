@@ -7,6 +7,8 @@ use alloc::{
 };
 use core::fmt;
 
+use crate::gather::sort_short;
+
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -129,10 +131,11 @@ impl<'a> Faults<'a> {
 
     /// Fails if anything was noted.
     pub(super) fn finish(mut self) -> Result<(), ConfigErrors> {
-        self.errors.sort_by_key(|error| match &error.place {
+        let place = |error: &ConfigError| match &error.place {
             Place::File { line_column, .. } => (false, *line_column),
             Place::Variable(_) => (true, None),
-        });
+        };
+        sort_short(&mut self.errors, |one, two| place(one) < place(two));
         if self.errors.is_empty() { Ok(()) } else { Err(ConfigErrors(self.errors)) }
     }
 }

@@ -16,6 +16,7 @@ use super::{
     settings::Setting,
     toml_text,
 };
+use crate::gather::gather;
 
 impl Document {
     /// Every effective value in the shape of the file. Secrets are `***`, of keys only the names are shown, and of
@@ -54,7 +55,7 @@ impl Document {
                     json!({ "enabled": settings.enabled, "priority": settings.priority, "config": config });
                 (name.clone(), without_nulls(settings))
             };
-            root.insert("plugins".to_string(), Value::Object(self.plugins.iter().map(plugin).collect()));
+            root.insert("plugins".to_string(), Value::Object(gather(self.plugins.iter().map(plugin))));
         }
         if let Some(regions) = regions(&self.regions) {
             root.insert("regions".to_string(), regions);
@@ -177,7 +178,7 @@ fn regions(regions: &Regions) -> Option<Value> {
     let built_in = Regions::default();
     let added = regions.aliases.iter().filter(|(alias, name)| built_in.aliases.get(*alias) != Some(*name));
     let aliases: Map<String, Value> =
-        added.map(|(alias, name)| (alias.clone(), Value::from(name.as_str()))).collect();
+        gather(added.map(|(alias, name)| (alias.clone(), Value::from(name.as_str()))));
     let added = regions.distances.iter().filter(|(pair, ms)| built_in.distances.get(*pair) != Some(*ms));
     let distance = |((from, to), distance): (&(String, String), &u32)| json!({ "from": from, "to": to, "distance": distance });
     let distances: Vec<Value> = added.map(distance).collect();
@@ -198,7 +199,7 @@ pub(crate) fn without_texts(value: Value) -> Value {
         Value::String(_) => Value::String(MASK.to_string()),
         Value::Array(items) => items.into_iter().map(without_texts).collect(),
         Value::Object(entries) => {
-            entries.into_iter().map(|(key, value)| (key, without_texts(value))).collect()
+            Value::Object(gather(entries.into_iter().map(|(key, value)| (key, without_texts(value)))))
         }
         other => other,
     }

@@ -20,6 +20,7 @@ use super::{
     tree::{self, Entry, Node, Source, Tree},
     variables,
 };
+use crate::gather::gather;
 
 /// Where the gateway runs: some defaults differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Document {
         if let Some(node) = file.and_then(|file| tree::parse(file, &mut faults)) {
             read_file(&node, &mut document, &mut places, &mut faults);
         }
-        let env: BTreeMap<String, String> = env.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let env: BTreeMap<String, String> = gather(env.into_iter().filter(|(_, value)| !value.is_empty()));
         variables::are_known(&env, &mut faults);
         for setting in scalars() {
             if let Some(text) = variables::value(&env, setting.env) {

@@ -15,14 +15,14 @@ use super::{
     model::{Document, Regions},
     read::scalars,
     regions, rules, sections,
-    settings::Setting,
+    settings::{Setting, Words, words},
 };
 
 /// The text of `docs/configuration.md`.
 pub fn reference() -> String {
     let mut text = String::from(PREFACE);
     let mut section = None;
-    for setting in scalars() {
+    for (setting, words) in scalars().zip(words()) {
         let of = setting.key.split_once('.').map(|(section, _)| section);
         if section != Some(of) {
             section = Some(of);
@@ -33,7 +33,7 @@ pub fn reference() -> String {
             };
             text.push_str(&format!("\n### {title}\n\n"));
         }
-        text.push_str(&entry(setting));
+        text.push_str(&entry(setting, words));
     }
     text.push_str(STRUCTURE);
     for (title, about, fields) in TABLES {
@@ -57,10 +57,10 @@ pub fn reference() -> String {
 /// The text of `.env.example`: every variable with its default, commented out.
 pub fn example_env() -> String {
     let mut text = String::from(ENV_PREFACE);
-    let mut settings: Vec<&Setting> = scalars().filter(|setting| !setting.key.is_empty()).collect();
-    settings.splice(0..0, scalars().filter(|setting| setting.key.is_empty()));
-    for setting in settings {
-        text.push_str(&format!("\n# {}\n", plain(setting.doc)));
+    let (only_variables, settings): (Vec<_>, Vec<_>) =
+        scalars().zip(words()).partition(|(setting, _)| setting.key.is_empty());
+    for (setting, words) in only_variables.into_iter().chain(settings) {
+        text.push_str(&format!("\n# {}\n", plain(words.doc)));
         if setting.kind != Kind::Flag {
             text.push_str(&format!("# Accepts {}.\n", plain(&setting.kind.accepts())));
         }
@@ -69,7 +69,7 @@ pub fn example_env() -> String {
     text
 }
 
-fn entry(setting: &Setting) -> String {
+fn entry(setting: &Setting, words: &Words) -> String {
     let key = if setting.key.is_empty() { String::new() } else { format!(" · `{}`", setting.key) };
     let default = match default_of(setting) {
         Some(default) if default.is_empty() => "empty".to_string(),
@@ -81,9 +81,9 @@ fn entry(setting: &Setting) -> String {
     format!(
         "- **`{}`**{key} — {}{secret}\n  Accepts {list}{}. Default: {default}. *{}*\n",
         setting.env,
-        setting.doc,
+        words.doc,
         setting.kind.accepts(),
-        setting.why,
+        words.why,
     )
 }
 

@@ -14,21 +14,21 @@ use super::{
     model::Document,
     read::scalars,
     regions, rules, sections,
-    settings::Setting,
+    settings::{Setting, Words, words},
 };
 
 /// The schema.
 pub fn schema() -> Value {
     let mut properties = Map::new();
-    for setting in scalars().filter(|setting| !setting.key.is_empty()) {
+    for (setting, words) in scalars().zip(words()).filter(|(setting, _)| !setting.key.is_empty()) {
         match setting.key.split_once('.') {
             None => {
-                properties.insert(setting.key.to_string(), scalar(setting));
+                properties.insert(setting.key.to_string(), scalar(setting, words));
             }
             Some((section, key)) => {
                 let table = properties.entry(section).or_insert_with(|| object(Map::new(), &[]));
                 if let Some(Value::Object(entries)) = table.get_mut("properties") {
-                    entries.insert(key.to_string(), scalar(setting));
+                    entries.insert(key.to_string(), scalar(setting, words));
                 }
             }
         }
@@ -90,8 +90,8 @@ fn table(fields: &[Field]) -> Value {
     object(fields.iter().map(property).collect(), &required)
 }
 
-fn scalar(setting: &Setting) -> Value {
-    let mut schema = described(kind(setting.kind), &format!("{} Variable: `{}`.", setting.doc, setting.env));
+fn scalar(setting: &Setting, words: &Words) -> Value {
+    let mut schema = described(kind(setting.kind), &format!("{} Variable: `{}`.", words.doc, setting.env));
     let default = (setting.show)(&Document::default());
     if let (Value::Object(schema), false) = (&mut schema, default.is_null()) {
         schema.insert("default".to_string(), default);

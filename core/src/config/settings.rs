@@ -31,14 +31,24 @@ pub struct Setting {
     pub kind: Kind,
     /// Never shown.
     pub secret: bool,
-    /// What it does, with its unit.
-    pub doc: &'static str,
-    /// Why the default is what it is.
-    pub why: &'static str,
     /// Parses the parts (one, unless the kind is a list) into its place.
     pub(super) set: fn(&mut Document, &[&str], Kind) -> Result<(), Flaw>,
     /// Its value in a document, in clear: callers mask.
     pub(super) show: fn(&Document) -> Value,
+}
+
+/// What the documentation says of a knob. Apart from [`Setting`], so that a build that writes no documentation does not hold it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Words {
+    /// What it does, with its unit.
+    pub(super) doc: &'static str,
+    /// Why the default is what it is.
+    pub(super) why: &'static str,
+}
+
+/// The words of every knob, in the order of [`scalars`](super::read::scalars).
+pub(super) fn words() -> impl Iterator<Item = &'static Words> {
+    WORDS_ONLY_VARIABLES.iter().chain(WORDS_IN_SECTIONS).chain(core::iter::once(&WORDS_WORKERS_FORMAT))
 }
 
 macro_rules! secrecy {
@@ -67,14 +77,14 @@ macro_rules! settings {
             key: concat!(stringify!($section), ".", stringify!($field)),
             kind: $kind,
             secret: secrecy!($($secret)?),
-            doc: $doc,
-            why: $why,
             set: |document, parts, kind| {
                 document.$section.$field = Knob::read(parts, kind)?;
                 Ok(())
             },
             show: |document| Knob::show(&document.$section.$field),
         },)+)+];
+
+        const WORDS_IN_SECTIONS: &[Words] = &[$($(Words { doc: $doc, why: $why },)+)+];
     };
 }
 
@@ -333,13 +343,16 @@ pub(super) const WORKERS_FORMAT: Setting = Setting {
     key: "workers_format",
     kind: OneOf(WorkersFormat::NAMES),
     secret: false,
-    doc: "Shape of `GET /api/v1/workers`: the gateway's object, or the backend's array.",
-    why: "The object tells more; the backend's Python SDK wants the array.",
     set: |document, parts, kind| {
         document.workers_format = Knob::read(parts, kind)?;
         Ok(())
     },
     show: |document| document.workers_format.show(),
+};
+
+const WORDS_WORKERS_FORMAT: Words = Words {
+    doc: "Shape of `GET /api/v1/workers`: the gateway's object, or the backend's array.",
+    why: "The object tells more; the backend's Python SDK wants the array.",
 };
 
 /// Knobs that the file says in another way.
@@ -349,9 +362,6 @@ pub(super) const ONLY_VARIABLES: &[Setting] = &[
         key: "",
         kind: List(OriginLine),
         secret: false,
-        doc: "URL of the backend, or several separated by commas, each with optional `;region=us-west;weight=2;name=a`. \
-              Takes the place of `[[origins]]`.",
-        why: "Where the backend listens when it is started by hand.",
         set: |document, parts, _| {
             document.origins = sections::origin_lines(parts, &document.regions)?;
             Ok(())
@@ -365,8 +375,6 @@ pub(super) const ONLY_VARIABLES: &[Setting] = &[
         key: "",
         kind: Text(HttpUrl),
         secret: true,
-        doc: "The shared store by its REST endpoint, in place of `REDIS_URL`.",
-        why: "The ecosystem's name for `REDIS_URL=https://…`.",
         set: |document, parts, kind| {
             document.store.url = Knob::read(parts, kind)?;
             Ok(())
@@ -378,13 +386,27 @@ pub(super) const ONLY_VARIABLES: &[Setting] = &[
         key: "",
         kind: Text(HeaderValue),
         secret: true,
-        doc: "Another name for `UPSTASH_REDIS_REST_TOKEN`.",
-        why: "For REST endpoints that are not Upstash's.",
         set: |document, parts, kind| {
             document.store.rest_token = Knob::read(parts, kind)?;
             Ok(())
         },
         show: |_| Value::Null,
+    },
+];
+
+const WORDS_ONLY_VARIABLES: &[Words] = &[
+    Words {
+        doc: "URL of the backend, or several separated by commas, each with optional `;region=us-west;weight=2;name=a`. \
+              Takes the place of `[[origins]]`.",
+        why: "Where the backend listens when it is started by hand.",
+    },
+    Words {
+        doc: "The shared store by its REST endpoint, in place of `REDIS_URL`.",
+        why: "The ecosystem's name for `REDIS_URL=https://…`.",
+    },
+    Words {
+        doc: "Another name for `UPSTASH_REDIS_REST_TOKEN`.",
+        why: "For REST endpoints that are not Upstash's.",
     },
 ];
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::error::Faults;
+use crate::gather::gather;
 
 /// A file to read.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +72,8 @@ impl Tree {
             Self::Text(text) => Value::String(text.clone()),
             Self::List(items) => items.iter().map(|item| item.tree.to_value()).collect(),
             Self::Table(entries) => {
-                entries.iter().map(|entry| (entry.key.clone(), entry.node.tree.to_value())).collect()
+                let value = |entry: &Entry| (entry.key.clone(), entry.node.tree.to_value());
+                Value::Object(gather(entries.iter().map(value)))
             }
         }
     }

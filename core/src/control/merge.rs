@@ -8,6 +8,8 @@ use alloc::{
 };
 use serde_json::{Map, Value};
 
+use crate::gather::gather;
+
 /// Lays a patch over a target; `null` removes (RFC 7396 §2).
 ///
 /// Over an overlay that means: what was changed is taken back, and file and environment count again.
@@ -59,6 +61,6 @@ fn walk<'t>(path: &str, tree: &'t Map<String, Value>, found: &mut BTreeMap<Strin
 /// The paths where two trees differ, in order.
 pub(super) fn differing(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
     let (before, after) = (leaves(before), leaves(after));
-    let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let paths: BTreeSet<&String> = gather(before.keys().chain(after.keys()));
     paths.into_iter().filter(|path| before.get(*path) != after.get(*path)).cloned().collect()
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{config::Secret, facts::Entropy, plugins::hex};
 
+pub use crate::time::iso8601;
 pub use wish::KeyWish;
 
 /// One API key, without the key itself.
@@ -193,13 +194,6 @@ impl KeyRecord {
             "ip_allow": self.ip_allow,
         })
     }
-}
-
-/// Unix ms as ISO-8601 UTC; none past the year 9999.
-pub fn iso8601(unix_ms: u64) -> Option<String> {
-    let ms = i64::try_from(unix_ms).ok()?;
-    let time = jiff::Timestamp::from_millisecond(ms).ok()?;
-    Some(alloc::string::ToString::to_string(&time))
 }
 
 fn number(fields: &BTreeMap<String, String>, field: &'static str) -> Result<Option<u64>, UnreadableRecord> {

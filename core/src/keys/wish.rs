@@ -5,7 +5,7 @@ use alloc::{format, string::String, string::ToString, vec::Vec};
 use serde_json::{Map, Value};
 
 use super::{KeyLimit, KeyRecord, check};
-use crate::config::suggestion;
+use crate::{config::suggestion, time::read_iso8601};
 
 /// What is wanted; none: as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,8 +143,9 @@ impl Reading<'_> {
         let at = self.member("expires_at", |value| match value {
             Value::Null => Ok(None),
             Value::String(text) => {
-                let time = text.parse::<jiff::Timestamp>().map_err(|_| String::from(TIME))?;
-                later(u64::try_from(time.as_millisecond()).unwrap_or_default())
+                // An end that each reader took for another moment would be none.
+                let (ms, true) = read_iso8601(text).unwrap_or_default() else { return Err(TIME.into()) };
+                later(u64::try_from(ms).unwrap_or_default())
             }
             _ => Err(TIME.into()),
         });

@@ -1,12 +1,12 @@
 //! Who hears of which event, in order of priority.
 
 use alloc::{borrow::Cow, boxed::Box, string::String, sync::Arc, vec::Vec};
-use core::cmp::Reverse;
 
 use super::{OnError, Plugin};
 use crate::{
     event::Event,
     flow::Flow,
+    gather::sort_short,
     refusal::{ErrorCode, Refusal},
 };
 
@@ -42,7 +42,7 @@ impl Listeners {
             .iter()
             .flat_map(|plugin| plugin.subscriptions().iter().map(|wanted| (*wanted, Arc::clone(plugin))))
             .collect();
-        all.sort_by_key(|(wanted, _)| Reverse(wanted.priority));
+        sort_short(&mut all, |(one, _), (two, _)| one.priority > two.priority);
         (!all.is_empty()).then(|| Arc::new(Self(all)))
     }
 

@@ -13,6 +13,7 @@ use crate::{
     event::Event,
     flow::Flow,
     gateway::CompileError,
+    gather::sort_short,
     outcome::Outcome,
     refusal::Refusal,
     store::{Ask, Cells},
@@ -179,10 +180,10 @@ impl Registry {
             plugin.stays() || switch.unwrap_or(plugin.is_enabled())
         };
         let (mut active, inactive): (Vec<_>, Vec<_>) = plugins.into_iter().partition(is_on);
-        active.sort_by_key(|plugin| {
-            let priority = settings(plugin.name()).and_then(|it| it.priority);
-            core::cmp::Reverse(priority.unwrap_or(plugin.priority()))
-        });
+        let priority = |plugin: &Arc<dyn Plugin>| {
+            settings(plugin.name()).and_then(|it| it.priority).unwrap_or(plugin.priority())
+        };
+        sort_short(&mut active, |one, two| priority(one) > priority(two));
         for (index, plugin) in active.iter().enumerate() {
             if active.iter().skip(index + 1).any(|other| other.name() == plugin.name()) {
                 return Err(CompileError::DuplicatePlugin { name: plugin.name() });

@@ -3,10 +3,9 @@
 use alloc::{string::String, string::ToString};
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde_json::{Map, Value};
 
-use crate::http::target;
+use crate::{http::target, time::read_iso8601};
 
 /// A JSON object.
 pub(crate) type Object = Map<String, Value>;
@@ -69,11 +68,7 @@ pub(crate) fn text_time_ms(text: &str) -> Option<u64> {
     if let Ok(seconds) = text.parse::<f64>() {
         return seconds_ms(seconds);
     }
-    let stamp = text.parse::<Timestamp>().ok().or_else(|| {
-        let naive = text.parse::<DateTime>().ok()?;
-        TimeZone::UTC.to_timestamp(naive).ok()
-    });
-    u64::try_from(stamp?.as_millisecond()).ok()
+    u64::try_from(read_iso8601(text)?.0).ok()
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "guarded by the range")]

@@ -24,6 +24,7 @@ use alloc::{
 use bytes::Bytes;
 
 use super::{Add, Batch, Cell, Life, Op, Record, script::worker_base, version_of};
+use crate::gather::gather;
 pub(super) use json::strings;
 use keys::{Keys, Value};
 use spends::Group;
@@ -198,7 +199,7 @@ impl Memory {
                 self.keys.remove(key);
                 if !fields.is_empty() {
                     let expires = self.keys.after(*ttl_ms);
-                    self.keys.put(key, Value::Hash(fields.iter().cloned().collect()), expires);
+                    self.keys.put(key, Value::Hash(gather(fields.iter().cloned())), expires);
                 }
             }
             Op::Tally { key, adds, max, ttl_ms } if !adds.is_empty() => self.tally(key, adds, *max, *ttl_ms),

@@ -8,6 +8,7 @@ use super::histogram::{Exemplar, Exemplars, Histogram};
 use crate::{
     config::Document,
     event::Event,
+    gather::gather,
     origins::OriginId,
     outcome::{End, Epilogue},
 };
@@ -245,7 +246,7 @@ impl Metrics {
     /// Workers that reported through this process within three heartbeats, or those that the store told of; by region.
     pub(super) fn workers_online(&self, now_ms: u64) -> BTreeMap<&str, u64> {
         if let Some(told) = &self.told {
-            return told.iter().map(|(region, count)| (region.as_str(), *count)).collect();
+            return gather(told.iter().map(|(region, count)| (region.as_str(), *count)));
         }
         let mut regions = BTreeMap::new();
         for worker in self.workers.values().filter(|worker| worker.up) {

@@ -7,7 +7,7 @@ use alloc::{
 use serde_json::{Map, Value as Json, json};
 
 use super::span::{Span, SpanKind, Value};
-use crate::plugins::hex;
+use crate::{gather::gather, plugins::hex};
 
 /// As JSON. `service`: the process's name.
 pub(super) fn json(service: &str, spans: &[Span]) -> Vec<u8> {
@@ -36,7 +36,7 @@ fn one(service: &str, span: &Span) -> Json {
     set("duration", span.end_us.saturating_sub(span.start_us).max(1).into());
     set("localEndpoint", json!({ "serviceName": service.to_lowercase() }));
     let mut tags: Map<String, Json> =
-        span.attributes.iter().map(|(key, value)| ((*key).to_string(), text(value).into())).collect();
+        gather(span.attributes.iter().map(|(key, value)| ((*key).to_string(), text(value).into())));
     if span.failed {
         let reason = span.attributes.iter().find(|(key, _)| *key == "error.type");
         tags.insert("error".to_string(), reason.map_or_else(String::new, |(_, value)| text(value)).into());

@@ -66,10 +66,11 @@ fn the_example_file_reads() {
 #[test]
 fn each_knob_has_one_name_and_words() {
     let mut names = std::collections::BTreeSet::new();
-    for setting in scalars() {
+    assert_eq!(scalars().count(), words().count());
+    for (setting, Words { doc, why }) in scalars().zip(words()) {
         assert!(names.insert(setting.env), "{} twice", setting.env);
         assert!(setting.key.is_empty() || names.insert(setting.key), "{} twice", setting.key);
-        for words in [setting.doc, setting.why] {
+        for words in [doc, why] {
             assert!(
                 words.ends_with('.') && words.len() > 10 && !words.contains("  "),
                 "{}: {words}",

@@ -17,6 +17,7 @@ use crate::{
     command::{Act, Next},
     flow::Flow,
     gateway::Gateway,
+    gather::gather,
     keys::{FreshKey, KeyRecord, KeyWish},
     plugin::{Answers, Plan, Ruling, Source},
     plugins::{auth::stored_form, keyspace::Keyspace},
@@ -284,7 +285,7 @@ fn entries(answers: &Answers<'_>, slot: Slot<Hash>) -> BTreeMap<String, Entry> {
         [id, entry] => Some((id.clone(), Entry::read(entry.as_bytes())?)),
         _ => None,
     });
-    pairs.collect()
+    gather(pairs)
 }
 
 fn read(answers: &Answers<'_>, slot: Slot<Hash>) -> Result<Option<KeyRecord>, Refusal> {
@@ -293,7 +294,7 @@ fn read(answers: &Answers<'_>, slot: Slot<Hash>) -> Result<Option<KeyRecord>, Re
         [name, value] => Some((name.clone(), value.clone())),
         _ => None,
     });
-    KeyRecord::from_fields(&pairs.collect())
+    KeyRecord::from_fields(&gather(pairs))
         .map(Some)
         .map_err(|error| Refusal::new(ErrorCode::Conflict, "unreadable", error.to_string()))
 }

@@ -5,7 +5,10 @@ use alloc::vec::Vec;
 use http::{HeaderMap, HeaderName, header};
 use sha2::{Digest, Sha256};
 
-use crate::http::{list, names};
+use crate::{
+    gather::sort_short,
+    http::{list, names},
+};
 
 /// The request fields that a response varies on, and what they were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,13 +25,19 @@ impl Selector {
         let mut names = Vec::new();
         for line in response.get_all(header::VARY) {
             for member in line.to_str().ok()?.split(',').map(|member| member.trim_matches([' ', '\t'])) {
-                if !member.is_empty() {
-                    names.push(HeaderName::try_from(member).ok().filter(is_the_clients)?);
+                if member.is_empty() {
+                    continue;
+                }
+                let name = HeaderName::try_from(member).ok().filter(is_the_clients)?;
+                if names.len() > MAX_NAMES {
+                    return None;
+                }
+                if !names.contains(&name) {
+                    names.push(name);
                 }
             }
         }
-        names.sort_by(|one, two| one.as_str().cmp(two.as_str()));
-        names.dedup();
+        sort_short(&mut names, |one, two| one.as_str() < two.as_str());
         if names.len() > MAX_NAMES {
             return None;
         }

@@ -72,11 +72,13 @@ impl Ranking {
             Strategy::RoundRobin => order::rotate(&mut good, facts.turn),
             Strategy::LeastConnections => {
                 order::rotate(&mut good, facts.turn);
-                good.sort_by_key(|id| view(id).in_flight);
+                order::by(&mut good, &|id| [view(&id).in_flight.into(), 0, 0, 0]);
             }
             Strategy::RegionAffinity => {
                 order::rotate(&mut good, facts.turn);
-                good.sort_by_cached_key(|id| (self.distance(flow, *id), view(id).in_flight));
+                order::by(&mut good, &|id| {
+                    [self.distance(flow, id).into(), view(&id).in_flight.into(), 0, 0]
+                });
             }
             Strategy::Weighted => order::weighted(&mut good, facts.turn, |id| self.weight(id)),
             Strategy::P2cEwma => order::better_of_two(&mut good, facts.entropy.draw, |id| {

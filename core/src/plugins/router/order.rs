@@ -1,6 +1,5 @@
 //! The strategies as functions over a list of origins: each puts the best first and leaves none out.
 
-use core::cmp::Reverse;
 use sha2::{Digest, Sha256};
 
 use crate::origins::OriginId;
@@ -21,7 +20,7 @@ pub(super) fn weighted(list: &mut [OriginId], turn: u64, weight: impl Fn(OriginI
     }
     let tick = turn % sum;
     if let Some(leader) = leader(list, tick, &weight) {
-        list.sort_by_key(|id| (*id != leader, Reverse(weight(*id)), *id));
+        by(list, &|id| [(id != leader).into(), (!weight(id)).into(), place(id), 0]);
     }
 }
 
@@ -64,17 +63,33 @@ pub(super) fn better_of_two(list: &mut [OriginId], draw: u64, cost: impl Fn(Orig
     let at = |index: u64| usize::try_from(index).ok().and_then(|index| list.get(index)).copied();
     let (Some(one), Some(two)) = (at(first), at(second)) else { return };
     let (best, other) = if cost(two) < cost(one) { (two, one) } else { (one, two) };
-    list.sort_by_key(|id| (*id != best, *id != other, cost(*id), *id));
+    by(list, &|id| [(id != best).into(), (id != other).into(), cost(id), place(id)]);
 }
 
 /// Highest random weight: for one key the order of the remaining origins stays when one of them goes, so only that
 /// one's keys move (Thaler and Ravishankar 1998).
 pub(super) fn rendezvous<'n>(list: &mut [OriginId], key: &str, name: impl Fn(OriginId) -> &'n str) {
-    list.sort_by_cached_key(|id| {
+    by(list, &|id| {
         let mut hash = Sha256::new();
         hash.update(key.as_bytes());
         hash.update([0]);
-        hash.update(name(*id).as_bytes());
-        Reverse(<[u8; 32]>::from(hash.finalize()))
+        hash.update(name(id).as_bytes());
+        let digest = <[u8; 32]>::from(hash.finalize());
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(digest.as_chunks::<8>().0) {
+            // The highest first.
+            *word = !u64::from_be_bytes(*bytes);
+        }
+        words
     });
+}
+
+/// Puts the smallest key first and leaves equals as they are. One for all strategies: a sort of its own for each would be
+/// three kilobytes of an edge build.
+pub(super) fn by(list: &mut [OriginId], key: &dyn Fn(OriginId) -> [u64; 4]) {
+    list.sort_by_cached_key(|id| key(*id));
+}
+
+fn place(id: OriginId) -> u64 {
+    u64::try_from(id.0).unwrap_or(u64::MAX)
 }

@@ -6,6 +6,7 @@ use alloc::{borrow::ToOwned, collections::BTreeSet, format, string::String, vec,
 use super::{INDEX, MOST};
 use crate::{
     config::Document,
+    gather::gather,
     plugins::keyspace::Keyspace,
     store::{Op, Roster},
 };
@@ -61,8 +62,7 @@ impl Search {
 
     /// What puts those found into the index, given what stands there; at most 500 at a time.
     pub fn additions(found: &BTreeSet<String>, index: Option<&[u8]>) -> Vec<Op> {
-        let known: BTreeSet<String> =
-            Roster { cell: 0, index: String::new(), max: MOST }.ids(index).into_iter().collect();
+        let known: BTreeSet<String> = gather(Roster { cell: 0, index: String::new(), max: MOST }.ids(index));
         let room = usize::try_from(MOST).unwrap_or(usize::MAX).saturating_sub(known.len()).min(MOST_ADDED);
         let add = |id: &String| Op::Index { key: INDEX.into(), member: id.clone(), max: MOST, remove: false };
         found.difference(&known).take(room).map(add).collect()
