@@ -46,7 +46,7 @@ pub(super) fn plan(rules: &Arc<Rules>, flow: &mut Flow, ask: &mut Ask, need: Nee
         return Plan::Refuse(rules.missing(flow));
     }
     let slot = ask.record(rules.keys.key(&presented.stored));
-    let failure = rules.spend_failure(flow, ask, Guard::UnlessLive(slot.op));
+    let failure = rules.spend_failure(flow, ask, Guard::UnlessLive(slot.op), 1);
     flow.subject = Subject::Record(slot);
     let rules = Arc::clone(rules);
     Plan::Judge(Box::new(move |flow, answers| {

@@ -10,20 +10,30 @@ use crate::{
     plugin::Source,
     plugins::hex,
     refusal::{ErrorCode, Refusal},
-    store::{Ask, Guard, LimitSpec, Slot, Spend},
+    store::{Ask, Guard, LimitSpec, Op, Slot, Spend},
 };
 
 impl Rules {
-    /// Counts a failed credential against the client's address, where the guard says that it is one.
-    pub(super) fn spend_failure(&self, flow: &Flow, ask: &mut Ask, guard: Guard) -> Slot<Spend> {
-        let limit = LimitSpec {
+    /// Counts a failed credential against the client's address, where the guard says that it is one; a cost of 0 only looks
+    /// how many there were.
+    pub(super) fn spend_failure(&self, flow: &Flow, ask: &mut Ask, guard: Guard, cost: u32) -> Slot<Spend> {
+        ask.spend(self.failures(flow, cost), guard, member(flow), false)
+    }
+
+    /// The same for one that turned out to have failed when the request was decided already.
+    pub(super) fn count_failure(&self, flow: &mut Flow) {
+        let (limit, member) = (self.failures(flow, 1), member(flow));
+        flow.writes.push(Op::Spend { limit, guard: Guard::Always, member, together: false });
+    }
+
+    fn failures(&self, flow: &Flow, cost: u32) -> LimitSpec {
+        LimitSpec {
             key: self.keys.by_address(flow.request.client, "auth-failures"),
             algorithm: Algorithm::SlidingWindow,
             limit: self.failures_per_minute,
             window_ms: 60_000,
-            cost: 1,
-        };
-        ask.spend(limit, guard, member(flow), false)
+            cost,
+        }
     }
 
     /// No credential on a closed route.

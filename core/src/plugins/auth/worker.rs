@@ -3,7 +3,8 @@
 //! The gateway knows at most one current hash per worker. Where it knows one, any other token is refused here and never
 //! forwarded. Where it knows none, `learn` lets a token through to the seven calls on which the origin itself
 //! checks it, against a permit: the origin locks a worker after five wrong tokens, so it gets to see at most three per
-//! quarter of an hour. A permit is given back unless the origin answered 401 or 403.
+//! quarter of an hour. A permit is given back unless the origin answered 401 or 403; that answer counts against the client's
+//! address as well, and one that has failed too often is not let through to guess on.
 
 use alloc::{boxed::Box, format, string::String, sync::Arc};
 use http::StatusCode;
@@ -29,9 +30,10 @@ struct Asked {
     /// Whose token it is, as far as that was ever learned.
     attribution: Slot<Record>,
     worker: Slot<WorkerRecord>,
-    /// Failures by a token that differs from the current one, and by an unknown one.
+    /// Failures by a token that differs from the current one, and by an unknown one. Where there is a permit it is not known
+    /// yet whether the unknown one fails: then it is only looked at.
     differs: Slot<Spend>,
-    unknown: Option<Slot<Spend>>,
+    unknown: Slot<Spend>,
     permit: Option<Slot<Spend>>,
 }
 
@@ -57,9 +59,9 @@ pub(super) fn plan(rules: &Arc<Rules>, flow: &mut Flow, ask: &mut Ask) -> Plan {
     }
     let attribution = ask.record(rules.keys.key(&stored));
     let slot = ask.worker(rules.keys.worker(&worker), stored);
-    let differs = rules.spend_failure(flow, ask, Guard::IfWorkerDiffers(slot.op));
+    let differs = rules.spend_failure(flow, ask, Guard::IfWorkerDiffers(slot.op), 1);
     let learns = rules.tokens == WorkerTokens::Learn && is_checked(flow.request.route.kind);
-    let unknown = (!learns).then(|| rules.spend_failure(flow, ask, Guard::IfWorkerUnknown(slot.op)));
+    let unknown = rules.spend_failure(flow, ask, Guard::IfWorkerUnknown(slot.op), u32::from(!learns));
     let permit = learns.then(|| {
         // Together with the limits: a call that they refuse takes no permit.
         ask.spend(permit(rules, &worker), Guard::IfWorkerUnknown(slot.op), member(flow), true)
@@ -96,10 +98,11 @@ impl Rules {
     ) -> Ruling {
         let cells = &answers.cells;
         let permit = asked.permit.and_then(|permit| cells.spend(permit));
+        let failure = cells.spend(asked.unknown);
         if answers.source != Source::Store {
             // This process's own memory of permits stands in; what it knows of tokens does not.
             return match permit {
-                Some(permit) => self.judge_permit(flow, worker, &permit),
+                Some(permit) => self.judge_permit(flow, worker, &permit, failure),
                 None => Ruling::Refuse(unproven(flow)),
             };
         }
@@ -122,18 +125,28 @@ impl Rules {
             return Ruling::Refuse(forbidden(flow, reason, message));
         }
         match (state, permit) {
-            (WorkerRecord::Unknown, Some(permit)) => self.judge_permit(flow, worker, &permit),
-            (WorkerRecord::Unknown, None) => {
-                let failure = asked.unknown.and_then(|unknown| cells.spend(unknown));
-                Ruling::Refuse(self.invalid(flow, "unknown", failure.as_ref()))
-            }
+            (WorkerRecord::Unknown, Some(permit)) => self.judge_permit(flow, worker, &permit, failure),
+            (WorkerRecord::Unknown, None) => Ruling::Refuse(self.invalid(flow, "unknown", failure.as_ref())),
             _ => Ruling::Refuse(self.invalid(flow, "differs", cells.spend(asked.differs).as_ref())),
         }
     }
 
     /// An unknown token on one of the seven calls.
-    fn judge_permit(self: &Arc<Self>, flow: &mut Flow, worker: &str, permit: &Spend) -> Ruling {
+    fn judge_permit(
+        self: &Arc<Self>,
+        flow: &mut Flow,
+        worker: &str,
+        permit: &Spend,
+        failures: Option<Spend>,
+    ) -> Ruling {
+        if let Some(failures) = failures.filter(|failures| failures.remaining == 0) {
+            if permit.admitted {
+                self.refund(flow, worker);
+            }
+            return Ruling::Refuse(self.invalid(flow, "limited", Some(&spent(failures, flow))));
+        }
         if !permit.admitted {
+            self.count_failure(flow);
             let refusal = self.invalid(flow, "no_permit", None);
             return Ruling::Refuse(refusal.retry_after_ms(permit.retry_after_ms));
         }
@@ -141,7 +154,9 @@ impl Rules {
         let (rules, id) = (Arc::clone(self), String::from(worker));
         flow.on_seal(Box::new(move |flow, draft| {
             let status = draft.head.status;
-            if status != StatusCode::UNAUTHORIZED && status != StatusCode::FORBIDDEN {
+            if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
+                rules.count_failure(flow);
+            } else {
                 rules.refund(flow, &id);
             }
             if status.is_success() {
@@ -164,6 +179,14 @@ impl Rules {
         let member = member(flow);
         flow.writes.push(Op::Refund { key, member });
     }
+}
+
+/// What was only looked at, as the refusal of the next failure: once the window's border is past, the failures before it
+/// leave one by one.
+fn spent(failures: Spend, flow: &Flow) -> Spend {
+    let border_ms = failures.reset_ms.saturating_sub(flow.request.facts.now_ms);
+    let one_ms = failures.window_ms.checked_div(failures.limit.into()).unwrap_or_default();
+    Spend { admitted: false, retry_after_ms: border_ms.saturating_add(one_ms), ..failures }
 }
 
 fn identity(worker: &str) -> Identity {

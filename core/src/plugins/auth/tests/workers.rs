@@ -140,6 +140,28 @@ fn few_refusals_reach_the_origin() {
 }
 
 #[test]
+fn guesses_at_many_workers_come_to_an_end() {
+    for limit in [1, 2, 20] {
+        let mut document = document();
+        document.auth.failures_per_minute = core::num::NonZeroU32::new(limit).unwrap();
+        let mut lab = Lab::new(document);
+        let guess = |lab: &mut Lab, status: u16| {
+            let worker = format!("w{}", lab.now_ms);
+            lab.now_ms += 1;
+            call(lab, ("GET", "next-job"), &worker, "guess", status)
+        };
+        for _ in 0..limit {
+            assert_eq!(guess(&mut lab, 401).brief(), (401, true));
+        }
+        let refused = guess(&mut lab, 401);
+        assert_eq!(refused.brief(), (429, false), "{limit}");
+        // Who waits as long as was said is let through.
+        lab.now_ms += refused.field("retry-after").parse::<u64>().unwrap() * 1_000;
+        assert_eq!(guess(&mut lab, 200).brief(), (200, true), "{limit}");
+    }
+}
+
+#[test]
 fn a_token_that_the_origin_no_longer_takes_is_forgotten() {
     let mut lab = Lab::new(document());
     register(&mut lab, "w1", "t1");
