@@ -127,7 +127,7 @@ impl Arrival {
         let found = self.table.find(&head.method, &path)?;
         let id = found.id.map(target::canonical_id).transpose()?;
         let is_job =
-            matches!(found.route.kind, RouteKind::JobRead | RouteKind::JobCancel | RouteKind::JobDirect);
+            matches!(found.route.kind, RouteKind::JobRead | RouteKind::JobCancel | RouteKind::JobOther);
         let (job_id, worker_id) = if is_job { (id, None) } else { (None, id) };
         let mut route = found.route;
         let default_ms = self.table.other().timeout_ms;

@@ -22,7 +22,7 @@ use crate::{
 /// the gateway answers itself. No rule of the document changes that.
 pub(super) fn of_route(route: &Route) -> Option<RouteCache> {
     use RouteKind as Kind;
-    let open = matches!(route.kind, Kind::Proxy | Kind::WorkerOther | Kind::JobRead | Kind::JobDirect);
+    let open = matches!(route.kind, Kind::Proxy | Kind::WorkerOther | Kind::JobRead | Kind::JobOther);
     (open && route.cache != RouteCache::Off).then_some(route.cache)
 }
 

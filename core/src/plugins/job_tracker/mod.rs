@@ -4,7 +4,9 @@
 //! another tenant does not exist for everybody else: the answer is the same 404 whether or not it does. This is judged
 //! before the cache serves, and switching the plugin off leaves it on: `JOB_OWNERSHIP` alone decides.
 //!
-//! While the store is down nobody knows whose a job is, so reading, cancelling and direct access answer 503 to all but admins, under
+//! The same holds for every path below `/api/v1/jobs/{id}/`, such as the stream of its output.
+//!
+//! While the store is down nobody knows whose a job is, so all of these answer 503 to all but admins, under
 //! `learned` too: passing would hand one tenant's results to another. Submitting goes on; such a job stays without an owner.
 
 mod answers;
@@ -75,7 +77,7 @@ impl Plugin for JobTracker {
                 answers::watch_read(rules, flow);
                 return rules.guard(flow, ask);
             }
-            RouteKind::JobCancel | RouteKind::JobDirect => return rules.guard(flow, ask),
+            RouteKind::JobCancel | RouteKind::JobOther => return rules.guard(flow, ask),
             _ => {}
         }
         Plan::Pass

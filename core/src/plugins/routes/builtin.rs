@@ -82,7 +82,14 @@ fn jobs(rules: &mut Vec<Rule>, document: &Document) {
     let read = Rule::new("/api/v1/jobs/{id}", GET, Kind::JobRead, Auth::ApiKey);
     rules.push(read.cache(finished).polled());
     rules.push(Rule::new("/api/v1/jobs/{id}", &[Method::DELETE], Kind::JobCancel, Auth::ApiKey));
-    rules.push(Rule::new("/api/v1/jobs/{id}/direct", GET, Kind::JobDirect, Auth::ApiKey));
+    rules.push(Rule::new("/api/v1/jobs/{id}", &[Method::PUT, Method::PATCH], Kind::JobOther, Auth::ApiKey));
+    rules.push(Rule::new("/api/v1/jobs/{id}/direct", &[], Kind::JobOther, Auth::ApiKey));
+    // What an origin has besides, such as the stream of a job's output, is the tenant's as the job is.
+    let below = Rule::new("/api/v1/jobs/{id}/*", &[], Kind::JobOther, Auth::ApiKey);
+    rules.push(below.cache(Cache::PerCredential { ttl_seconds: None, heuristic: false }));
+    // These are about no job.
+    let stats = Rule::new("/api/v1/jobs/stats/*", &[], Kind::Proxy, Auth::ApiKey);
+    rules.push(stats.cache(Cache::PerCredential { ttl_seconds: None, heuristic: false }));
 }
 
 const GET: &[Method] = &[Method::GET];

@@ -64,8 +64,8 @@ pub enum RouteKind {
     JobRead,
     /// `DELETE /api/v1/jobs/{id}`
     JobCancel,
-    /// `GET /api/v1/jobs/{id}/direct`
-    JobDirect,
+    /// Whatever else is about one job: below `/api/v1/jobs/{id}/`, or another method on it
+    JobOther,
     /// `GET /api/v1/workers`, answered by the gateway
     Workers,
     /// Below `/gateway/`, or `METRICS_PATH`

@@ -78,8 +78,17 @@ fn jobs() {
     check("HEAD", "/api/v1/jobs/j1", "/api/v1/jobs/{id}", Kind::JobRead, Some("j1"));
     check("GET", "/api/v1/jobs/%6a1/", "/api/v1/jobs/{id}", Kind::JobRead, Some("j1"));
     check("DELETE", "/api/v1/jobs/j1", "/api/v1/jobs/{id}", Kind::JobCancel, Some("j1"));
-    check("PATCH", "/api/v1/jobs/j1", "other", Kind::Proxy, None);
-    check("GET", "/api/v1/jobs/j1/direct", "/api/v1/jobs/{id}/direct", Kind::JobDirect, Some("j1"));
+    for method in ["PUT", "PATCH"] {
+        check(method, "/api/v1/jobs/j1", "/api/v1/jobs/{id}", Kind::JobOther, Some("j1"));
+    }
+    for method in ["GET", "HEAD", "POST", "DELETE"] {
+        check(method, "/api/v1/jobs/j1/direct", "/api/v1/jobs/{id}/direct", Kind::JobOther, Some("j1"));
+        check(method, "/api/v1/jobs/j1/stream", "/api/v1/jobs/{id}/*", Kind::JobOther, Some("j1"));
+        check(method, "/api/v1/jobs/j1/a/b/", "/api/v1/jobs/{id}/*", Kind::JobOther, Some("j1"));
+        check(method, "/api/v1/jobs/stats/other", "/api/v1/jobs/stats/*", Kind::Proxy, None);
+    }
+    check("GET", "/api/v1/jobs/j1/", "/api/v1/jobs/{id}", Kind::JobRead, Some("j1"));
+    check("POST", "/api/v1/jobs/j1", "other", Kind::Proxy, None);
     check("GET", "/api/v1/jobs/direct/nearest", "/api/v1/jobs/direct/nearest", Kind::Proxy, None);
     check("GET", "/api/v1/jobs/stats/queue", "/api/v1/jobs/stats/queue", Kind::Proxy, None);
     check("GET", "/api/v1/queue/stats", "/api/v1/queue/stats", Kind::Proxy, None);
