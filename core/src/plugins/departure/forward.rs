@@ -87,7 +87,8 @@ pub(crate) fn forward(gateway: &Arc<Gateway>, mut flow: Box<Flow>) -> Verdict {
 /// gateway's own (contract section 6).
 fn fields(gateway: &Gateway, request: &Request, upgrade: bool) -> HeaderMap {
     let head = &request.head;
-    let mut headers = hop::end_to_end(&head.headers, OWN_FIELDS, |name| !is_ours(name));
+    let signs = gateway.document().upstream.signing_secret.is_some();
+    let mut headers = hop::end_to_end(&head.headers, OWN_FIELDS, |name| !is_ours(name, signs));
     if upgrade {
         hop::upgrade(&mut headers);
     }
@@ -154,11 +155,15 @@ fn provenance(gateway: &Gateway, request: &Request, headers: &mut HeaderMap) {
     }
 }
 
-/// Fields that an origin may believe because a gateway writes them, and two that end here.
-fn is_ours(name: &HeaderName) -> bool {
+/// Fields that an origin may believe because a gateway writes them, and two that end here. Where nothing is signed, a signature
+/// is something between the client and the origin.
+fn is_ours(name: &HeaderName, signs: bool) -> bool {
     let custom = |rest: &str| {
-        let prefixed = ["forwarded-", "gateway-", "signature"].iter().any(|prefix| rest.starts_with(prefix));
-        prefixed || rest == "timestamp" || rest == "real-ip"
+        rest.starts_with("forwarded-")
+            || rest.starts_with("gateway-")
+            // Many servers take it for the client's address.
+            || rest == "real-ip"
+            || (signs && (rest.starts_with("signature") || rest == "timestamp"))
     };
     match name.as_str().strip_prefix("x-") {
         Some(rest) => custom(rest),

@@ -79,8 +79,9 @@ fn provenance_is_rebuilt() {
         ("x-real-ip", ""),
         ("x-gateway-version", env!("CARGO_PKG_VERSION")),
         ("x-gateway-role", ""),
-        ("x-signature", ""),
-        ("x-timestamp", ""),
+        // Nothing is signed here.
+        ("x-signature", "spoof"),
+        ("x-timestamp", "1"),
         ("via", "1.0 edge, 1.1 acip"),
     ] {
         assert_eq!(field(&headers, name), expected, "{name}");
@@ -207,10 +208,12 @@ fn signatures() {
     }
     let mut document = document();
     document.upstream.signing_secret = Some(Secret::new("s3cret"));
-    let mut forward = forwarded(document, head("POST", "/", &[]), facts());
+    let spoofs = [("x-signature", "spoof"), ("x-timestamp", "1"), ("x-signature-skipped", "no")];
+    let mut forward = forwarded(document, head("POST", "/", &spoofs), facts());
     forward.skip_signature();
     assert_eq!(field(&forward.headers, "x-signature-skipped"), "body");
     assert_eq!(field(&forward.headers, "x-signature"), "");
+    assert_eq!(field(&forward.headers, "x-timestamp"), "");
 }
 
 fn response(status: u16, fields: &[(&'static str, &'static str)]) -> ResponseHead {
