@@ -10,7 +10,7 @@ use crate::{
     facts::Entropy,
     origins::OriginId,
     outcome::CacheStatus,
-    plugin::{Listeners, OnFail, OnFinish, OnSeal},
+    plugin::{Listeners, OnBegun, OnFail, OnFinish, OnSeal},
     report::Page,
     request::Request,
     store::{Op, Record, Slot, Spend, WorkerRecord},
@@ -69,6 +69,7 @@ pub struct Flow {
     pub(crate) on_seal: Vec<OnSeal>,
     pub(crate) on_fail: Vec<OnFail>,
     pub(crate) on_finish: Vec<OnFinish>,
+    pub(crate) on_begun: Option<OnBegun>,
 }
 
 /// What the limits of a request are counted by. A credential counts only where the batch itself proves it: the slots
@@ -179,6 +180,7 @@ impl Flow {
             on_seal: Vec::new(),
             on_fail: Vec::new(),
             on_finish: Vec::new(),
+            on_begun: None,
         }
     }
 
@@ -190,6 +192,11 @@ impl Flow {
     /// Adds a hook for the case that no origin answers.
     pub fn on_fail(&mut self, hook: OnFail) {
         self.on_fail.push(hook);
+    }
+
+    /// Sets the hook for a body that is longer than what is held.
+    pub fn on_begun(&mut self, hook: OnBegun) {
+        self.on_begun = Some(hook);
     }
 
     /// Adds a hook for the end.

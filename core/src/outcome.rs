@@ -36,6 +36,9 @@ pub struct Outcome {
     pub request_body: Option<Bytes>,
     /// The response body, if asked for, whole and within the bound; none otherwise.
     pub response_body: Option<Bytes>,
+    /// Where a body was to be held and is longer: the members with which it begins, as an object of JSON
+    /// ([`crate::verdict::Closing::begun`]).
+    pub response_begun: Option<Bytes>,
     /// The origin that answered.
     pub origin: Option<OriginId>,
     /// Origins that failed before it, in order.

@@ -7,6 +7,7 @@ mod listen;
 mod tests;
 
 use alloc::{borrow::Cow, boxed::Box, string::String, sync::Arc, vec::Vec};
+use bytes::Bytes;
 
 use crate::{
     config::{Document, is_custom},
@@ -16,7 +17,7 @@ use crate::{
     gather::sort_short,
     outcome::Outcome,
     refusal::Refusal,
-    store::{Ask, Cells},
+    store::{Ask, Cells, Op},
     verdict::{Answer, OriginFailure, ResponseDraft},
 };
 
@@ -152,6 +153,10 @@ pub type OnSeal = Box<dyn FnOnce(&mut Flow, &mut ResponseDraft) + Send>;
 
 /// Runs when no origin answered; the first hook that returns an answer (stale-if-error) wins.
 pub type OnFail = Box<dyn FnOnce(&mut Flow, &OriginFailure) -> Option<Answer> + Send>;
+
+/// Runs when a body that was to be held until the store is told ([`crate::Seal::hold_until_written`]) turns out to be longer than
+/// that, with what [`Outcome::response_begun`] will be. What it returns is written before the client gets any of the body.
+pub type OnBegun = Box<dyn FnOnce(&Flow, &Bytes) -> Option<Op> + Send>;
 
 /// Runs when everything is over, whatever happened, exactly once.
 pub type OnFinish = Box<dyn FnOnce(&mut Flow, &Outcome) + Send>;

@@ -1,6 +1,6 @@
 //! Views into JSON that somebody else wrote: what is not as expected is absent.
 
-use alloc::{string::String, string::ToString};
+use alloc::{string::String, string::ToString, vec::Vec};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde_json::{Map, Value};
@@ -35,6 +35,25 @@ pub(crate) fn object_of(bytes: &[u8]) -> Option<Object> {
         Ok(Value::Object(object)) => Some(object),
         _ => None,
     }
+}
+
+/// An object that begins so: its whole members, as an object of their own. None where not one of them has ended.
+pub(crate) fn begun(prefix: &[u8]) -> Option<Vec<u8>> {
+    let (mut depth, mut quoted, mut escaped, mut end) = (0_u32, false, false, None);
+    for (at, byte) in prefix.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'{' | b'[' => depth = depth.saturating_add(1),
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' if depth == 1 => end = Some(at),
+            _ => {}
+        }
+    }
+    let whole = [prefix.get(..end?)?, b"}"].concat();
+    object_of(&whole).map(|_| whole)
 }
 
 /// A text in it.
@@ -79,3 +98,29 @@ fn seconds_ms(seconds: f64) -> Option<u64> {
 const MAX_ID_BYTES: usize = 200;
 /// The end of the year 9999.
 const MAX_SECONDS: f64 = 253_402_300_799.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_members_of_what_has_only_begun() {
+        for (prefix, expected) in [
+            (r#"{"job_id":"j1","result":"aaa"#, Some(r#"{"job_id":"j1"}"#)),
+            (
+                r#" {"a":{"b":[1,2],"c":"}\\"},"d":"\",{","e":[1,"#,
+                Some(r#" {"a":{"b":[1,2],"c":"}\\"},"d":"\",{"}"#),
+            ),
+            (r#"{"job_id":"j1","result"#, Some(r#"{"job_id":"j1"}"#)),
+            (r#"{"job_id":"j1"#, None),
+            (r#"{"a":[1,2,3"#, None),
+            (r#"["a","b","#, None),
+            (r#"{"a" "b","#, None),
+            (r#"}},{"#, None),
+            ("", None),
+        ] {
+            let expected = expected.map(|text| text.as_bytes().to_vec());
+            assert_eq!(begun(prefix.as_bytes()), expected, "{prefix}");
+        }
+    }
+}

@@ -166,11 +166,21 @@ impl Lab {
                 let status = StatusCode::from_u16(code).unwrap();
                 let text = Bytes::from(said.to_string());
                 let answer = ResponseHead { status, headers: HeaderMap::new() };
-                let seal = forward.seal(0, answer, self.now_ms, self.now_ms);
+                let mut seal = forward.seal(0, answer, self.now_ms, self.now_ms);
                 let response_body = (text.len() <= seal.capture_response).then(|| text.clone());
+                let mut response_begun = None;
+                if seal.hold_until_written
+                    && response_body.is_none()
+                    && let Some((begun, batch)) =
+                        seal.closing.begun(core::slice::from_ref(&text), self.now_ms)
+                {
+                    self.store.apply(&batch);
+                    response_begun = Some(begun);
+                }
                 let mut seen = Seen::new(seal.head.status, seal.head.headers, seal.replace.unwrap_or(text));
                 (seen.forwarded, seen.held) = (true, seal.hold_until_written);
-                (seen, seal.closing.finish(Outcome { request_body, response_body, ..outcome }))
+                let outcome = Outcome { request_body, response_body, response_begun, ..outcome };
+                (seen, seal.closing.finish(outcome))
             }
         };
         self.close(Seen { asked, ..seen }, epilogue)

@@ -270,6 +270,9 @@ impl Concealed {
         if let Some(body) = outcome.request_body.as_ref().and_then(|body| names.body(body)) {
             outcome.request_body = Some(body);
         }
+        if let Some(body) = outcome.response_begun.as_ref().and_then(|body| names.body(body)) {
+            outcome.response_begun = Some(body);
+        }
         let hidden = outcome.response_body.as_ref().and_then(|body| Some((body.len(), names.body(body)?)));
         if let Origin::Answered { head, .. } = &mut recording.origin {
             names.headers(&mut head.headers);

@@ -129,6 +129,8 @@ struct OutcomeLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     response_body: Option<Text>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    response_begun: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     origin: Option<u32>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failed: Vec<u32>,
@@ -296,6 +298,7 @@ fn outcome_line(outcome: &Outcome) -> OutcomeLine {
         response_bytes: outcome.response_bytes,
         request_body: outcome.request_body.clone().map(Text),
         response_body: outcome.response_body.clone().map(Text),
+        response_begun: outcome.response_begun.clone().map(Text),
         origin: outcome.origin.as_ref().map(place),
         failed: outcome.failed.iter().map(place).collect(),
     }
@@ -313,6 +316,7 @@ fn outcome_of(line: OutcomeLine) -> Result<Outcome, LineError> {
         response_bytes: line.response_bytes,
         request_body: line.request_body.map(|text| text.0),
         response_body: line.response_body.map(|text| text.0),
+        response_begun: line.response_begun.map(|text| text.0),
         origin: line.origin.map(origin),
         failed: line.failed.into_iter().map(origin).collect(),
         ..Outcome::default()

@@ -10,10 +10,11 @@ use acip_core::{
     command::{Inquiry, Task},
     origins::{Observation, OriginId},
     outcome::{End, Try, TryEnd},
+    store::Batch,
     trace::{Origin, Recording},
     verdict::Closing,
 };
-
+use bytes::Bytes;
 use http::StatusCode;
 
 use crate::{
@@ -32,6 +33,10 @@ pub(crate) struct Account<P: Ports> {
     pub(crate) upload: Option<Shared<Source<P::RequestBody>>>,
     pub(crate) response_bytes: u64,
     pub(crate) capture: Capture,
+    /// What a body that is longer than what is held begins with.
+    pub(crate) begun: Option<Bytes>,
+    /// Whether the store gave no answer before the verdict.
+    pub(crate) store_failed: bool,
     in_flight: Option<Flight>,
     answered: Option<OriginId>,
     failed: Vec<OriginId>,
@@ -74,6 +79,8 @@ impl<P: Ports> Account<P> {
             upload: None,
             response_bytes: 0,
             capture: Capture::default(),
+            begun: None,
+            store_failed: false,
             in_flight: None,
             answered: None,
             failed: Vec::new(),
@@ -200,6 +207,7 @@ impl<P: Ports> Account<P> {
             response_bytes: self.response_bytes,
             request_body,
             response_body: self.capture.take().filter(|_| whole),
+            response_begun: self.begun.take(),
             origin: self.answered,
             failed: mem::take(&mut self.failed),
             store_at_us: self.store_at_us,
@@ -209,6 +217,16 @@ impl<P: Ports> Account<P> {
             self.ports.recorded(gateway, Recording { outcome: outcome.clone(), ..recording });
         }
         Some(closing.finish(outcome))
+    }
+
+    /// Tells the store before the client gets its answer. Where the store gave no answer before the verdict, nobody waits for it
+    /// again: it is told behind the client's back.
+    pub(crate) async fn tell_first(&self, batch: Batch) {
+        if self.store_failed {
+            self.ports.write(batch);
+        } else if self.ports.ask(&batch).await.is_err() {
+            let _ = self.ports.fall_back(&batch);
+        }
     }
 
     /// Notes what came of asking origins, where anything is recorded.

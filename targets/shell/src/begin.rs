@@ -126,6 +126,7 @@ async fn ask<P: Ports>(account: &mut Account<P>, exchange: Exchange) -> Option<A
     };
     let took_us = account.ports.mono_us().saturating_sub(asked_us);
     account.store_us = account.store_us.saturating_add(took_us);
+    account.store_failed = source != Source::Store;
     let Stage::Asking(exchange) = account.leave() else { return None };
     let moved = exchange.batch().moved(&cells).filter(|_| source == Source::Store);
     if let Some(text) = moved {

@@ -197,7 +197,10 @@ async fn respond<P: Ports>(
                 write_first(&mut account, &all).await;
                 Body::whole(all, None)
             }
-            Ahead::Longer(ahead) => Body::stream(ahead, body, idle_timeout_ms, account),
+            Ahead::Longer(ahead) => {
+                write_begun(&mut account, &ahead).await;
+                Body::stream(ahead, body, idle_timeout_ms, account)
+            }
             Ahead::Broken => {
                 account.finish(End::OriginBroke);
                 Body::broken()
@@ -260,10 +263,20 @@ async fn write_first<P: Ports>(account: &mut Account<P>, all: &Bytes) {
     account.capture.push(all);
     let Some(mut epilogue) = account.close(End::Complete) else { return };
     tell(&account.ports, &mut epilogue);
-    if let Some(batch) = epilogue.batch.take()
-        && account.ports.ask(&batch).await.is_err()
-    {
-        let _ = account.ports.fall_back(&batch);
+    if let Some(batch) = epilogue.batch.take() {
+        account.tell_first(batch).await;
+    }
+}
+
+/// The same for what a body says that is too long to be held; the accounts close when it has ended.
+async fn write_begun<P: Ports>(account: &mut Account<P>, ahead: &[Bytes]) {
+    let now_ms = account.ports.now_ms();
+    let Stage::Closing(closing) = account.stage_mut() else { return };
+    if let Some((begun, batch)) = closing.begun(ahead, now_ms) {
+        account.begun = Some(begun);
+        if !batch.is_empty() {
+            account.tell_first(batch).await;
+        }
     }
 }
 

@@ -44,6 +44,12 @@ impl Plugin for Probe {
         if path.contains("hold") {
             flow.outgoing.hold_until_written = true;
         }
+        if path.contains("begun") {
+            flow.on_begun(Box::new(|_, begun| {
+                let value = begun.clone();
+                Some(Op::Set { key: "b".into(), value, ttl_ms: None, only_new: false })
+            }));
+        }
         if path.contains("write") {
             flow.on_finish(Box::new(|flow, outcome| {
                 let value = outcome.response_body.clone().unwrap_or_default();
@@ -322,6 +328,42 @@ fn a_held_answer_comes_after_its_write() {
     ports.release();
     assert_eq!(rest(response.body_mut()), "x");
     assert_eq!(end(&ports), (200, End::Complete));
+}
+
+#[test]
+fn what_a_long_body_begins_with_is_written_before_any_of_it_is_released() {
+    let steps = || vec![Step::Chunk("{\"a\":"), Step::Chunk("1,\"b\":2"), Step::Wait, Step::Chunk("}")];
+    let written = |ports: &Scripted| {
+        let asked = ports.0.asked.borrow();
+        assert_eq!(asked.len(), 1);
+        let value = Bytes::from_static(b"{\"a\":1}");
+        assert_eq!(asked[0].ops, [Op::Set { key: "b".into(), value, ttl_ms: None, only_new: false }]);
+    };
+    let ports = Scripted::new(2, vec![Script::Answer(steps())]);
+    ports.0.store_hangs.set(true);
+    let mut serving = begin(&ports, "GET", "/hold/begun", &[]);
+    assert!(poll(&mut serving).is_pending(), "the head waits for the store");
+    written(&ports);
+    let ports = Scripted::new(2, vec![Script::Answer(steps())]);
+    let mut response = head(&mut begin(&ports, "GET", "/hold/begun", &[]));
+    written(&ports);
+    ports.release();
+    assert_eq!(rest(response.body_mut()), "{\"a\":1,\"b\":2}");
+    let outcome = &ports.0.records.borrow()[0].outcome;
+    assert_eq!((&outcome.response_body, outcome.response_begun.as_deref()), (&None, Some(&b"{\"a\":1}"[..])));
+}
+
+#[test]
+fn a_store_that_gave_no_answer_is_not_waited_for_again() {
+    for (down, before_the_head) in [(false, 2), (true, 1)] {
+        let ports = Scripted::new(2, vec![Script::Answer(vec![Step::Chunk("x")])]);
+        ports.0.store_down.set(down);
+        let mut response = head(&mut begin(&ports, "GET", "/ask/hold/write", &[]));
+        assert_eq!(ports.0.asked.borrow().len(), before_the_head);
+        assert_eq!(rest(response.body_mut()), "x");
+        ports.run_tasks();
+        assert_eq!(ports.0.asked.borrow().len(), 2, "it is told all the same");
+    }
 }
 
 #[test]

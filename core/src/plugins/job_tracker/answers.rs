@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Learns the owner of a job from the answer to its submission. The client gets the answer only once that is written: it
-/// may ask for the job at once, and so may others who guess its id.
+/// may ask for the job at once, and so may others who guess its id. An answer that is too long to be held, such as one with an
+/// image in it, names the job before its result, as the backend's do.
 pub(super) fn watch_submit(rules: &Arc<Rules>, flow: &mut Flow) {
     // An encoded answer could not be read.
     flow.outgoing.set.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -27,23 +28,23 @@ pub(super) fn watch_submit(rules: &Arc<Rules>, flow: &mut Flow) {
             return;
         }
         flow.outgoing.capture_response = flow.outgoing.capture_response.max(json::CAPTURE_BYTES);
-        flow.outgoing.hold_until_written |= rules.ownership != JobOwnership::Off && flow.identity.is_some();
+        if rules.ownership != JobOwnership::Off && flow.identity.is_some() {
+            flow.outgoing.hold_until_written = true;
+            let rules = Arc::clone(&rules);
+            flow.on_begun(Box::new(move |flow, begun| {
+                let job = json::id(&json::object(Some(begun))?, "job_id")?;
+                rules.owned(flow, &job)
+            }));
+        }
         flow.on_finish(Box::new(move |flow, outcome| {
-            let Some(answer) = json::object(outcome.response_body.as_ref()) else { return };
+            let body = outcome.response_body.as_ref().or(outcome.response_begun.as_ref());
+            let Some(answer) = json::object(body) else { return };
             let answer = match (timed_out, answer.get("detail")) {
                 (true, Some(serde_json::Value::Object(detail))) => detail,
                 _ => &answer,
             };
             let Some(job) = json::id(answer, "job_id") else { return };
-            if let Some(identity) = flow.identity.as_ref().filter(|_| rules.ownership != JobOwnership::Off) {
-                flow.writes.push(Op::Set {
-                    key: rules.keys.job(&job),
-                    value: identity.tenant.clone().into_bytes().into(),
-                    ttl_ms: Some(OWNED_MS),
-                    // An id belongs to whom it was first given.
-                    only_new: true,
-                });
-            }
+            flow.writes.extend(rules.owned(flow, &job));
             if rules.tracks {
                 let status = json::text(answer, "status").filter(|_| !timed_out);
                 flow.events.push(Event::JobSubmitted { job: job.clone() });
@@ -51,6 +52,20 @@ pub(super) fn watch_submit(rules: &Arc<Rules>, flow: &mut Flow) {
             }
         }));
     }));
+}
+
+impl Rules {
+    /// What makes a job its submitter's.
+    fn owned(&self, flow: &Flow, job: &str) -> Option<Op> {
+        let identity = flow.identity.as_ref().filter(|_| self.ownership != JobOwnership::Off)?;
+        Some(Op::Set {
+            key: self.keys.job(job),
+            value: identity.tenant.clone().into_bytes().into(),
+            ttl_ms: Some(OWNED_MS),
+            // An id belongs to whom it was first given.
+            only_new: true,
+        })
+    }
 }
 
 /// Tells of a job that turns out to have ended when somebody reads it.
