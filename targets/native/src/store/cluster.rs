@@ -25,7 +25,7 @@ use redis::{
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 use super::{
@@ -152,22 +152,7 @@ impl ClusterClient {
         slot: u16,
         args: &[T],
     ) -> Result<Reply, StoreError> {
-        let Some(mut connection) = self.shared.connection.borrow().clone() else {
-            return Err(StoreError::Down(self.shared.error.borrow().clone()));
-        };
-        let mut command = redis::Cmd::new();
-        args.iter().for_each(|arg| {
-            command.arg(arg.as_ref());
-        });
-        let route = SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
-        self.shared.round_trips.set(self.shared.round_trips.get() + 1);
-        let answer =
-            timeout(self.timeout, connection.route_command(command, RoutingInfo::SingleNode(route))).await;
-        match answer {
-            Err(_) => Err(StoreError::Timeout),
-            Ok(Ok(value)) => Ok(reply(value)),
-            Ok(Err(error)) => said(&error),
-        }
+        self.send_to(Some(slot), args, Instant::now() + self.timeout).await
     }
 
     async fn ask_group<'g>(
@@ -185,21 +170,37 @@ impl ClusterClient {
     }
 
     pub(super) async fn command<T: AsRef<[u8]>>(&self, args: &[T]) -> Result<Reply, StoreError> {
-        let words: Vec<Vec<u8>> = args.iter().map(|arg| arg.as_ref().to_vec()).collect();
-        self.send(&words, Instant::now() + self.timeout).await
+        self.send(args, Instant::now() + self.timeout).await
     }
 
-    async fn send(&self, words: &[Vec<u8>], deadline: Instant) -> Result<Reply, StoreError> {
+    async fn send<T: AsRef<[u8]>>(&self, args: &[T], deadline: Instant) -> Result<Reply, StoreError> {
+        self.send_to(None, args, deadline).await
+    }
+
+    /// Sends a command to the master of a slot, or to where its first key is.
+    async fn send_to<T: AsRef<[u8]>>(
+        &self,
+        slot: Option<u16>,
+        args: &[T],
+        deadline: Instant,
+    ) -> Result<Reply, StoreError> {
         let Some(mut connection) = self.shared.connection.borrow().clone() else {
             return Err(StoreError::Down(self.shared.error.borrow().clone()));
         };
         let mut command = redis::Cmd::new();
-        words.iter().for_each(|word| {
-            command.arg(word.as_slice());
+        args.iter().for_each(|arg| {
+            command.arg(arg.as_ref());
         });
         let sent = Instant::now();
         self.shared.round_trips.set(self.shared.round_trips.get() + 1);
-        let answer = timeout_at(deadline, connection.req_packed_command(&command)).await;
+        let answer = match slot {
+            None => timeout_at(deadline, connection.req_packed_command(&command)).await,
+            Some(slot) => {
+                let master = SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
+                let sent = connection.route_command(command, RoutingInfo::SingleNode(master));
+                timeout_at(deadline, sent).await
+            }
+        };
         let outcome = match answer {
             Err(_) => Err(StoreError::Timeout),
             Ok(Ok(value)) => Ok(reply(value)),
