@@ -29,6 +29,7 @@ mod own_pages;
 mod permits;
 mod probes;
 mod recording;
+mod redis_cluster;
 mod redis_rest;
 mod redis_settings;
 mod rest;
