@@ -7,7 +7,10 @@ use std::{
 };
 
 use acip_tests::{ADMIN, Bridge, Cli, Feature, Gateway, KEY, Origin, Redis, supported, wait_for, wait_until};
+use futures_util::{SinkExt as _, StreamExt as _, future::join_all};
+use http::header::HeaderValue;
 use tempfile::TempDir;
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 
 /// An authority, and a certificate of it.
 struct Authority {
@@ -184,15 +187,17 @@ async fn an_origin_counts_only_with_a_trusted_certificate() {
     }
 }
 
-/// An nginx that offers HTTP/2 and says which protocol it was spoken to; ends with its handle.
+/// An nginx that offers HTTP/2 and says which protocol it was spoken to, in its answers and in a log; WebSockets it passes
+/// on. Ends with its handle.
 struct Nginx {
     child: Child,
     port: u16,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Nginx {
-    fn start(authority: &Authority) -> Self {
+    /// In front of this port, with these settings of the server besides.
+    fn start(authority: &Authority, behind: u16, settings: &str) -> Self {
         let folder = TempDir::new().expect("a folder");
         let port =
             std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
@@ -201,11 +206,16 @@ impl Nginx {
         let settings = format!(
             "daemon off; pid {at}/pid; error_log stderr; events {{}}
              http {{
-                 access_log off; client_body_temp_path {at}/a; proxy_temp_path {at}/b; fastcgi_temp_path {at}/c;
+                 log_format spoken '$server_protocol $host $uri'; access_log {at}/spoken spoken; client_body_temp_path {at}/a; proxy_temp_path {at}/b; fastcgi_temp_path {at}/c;
                  uwsgi_temp_path {at}/d; scgi_temp_path {at}/e;
                  server {{
                      listen 127.0.0.1:{port} ssl http2; ssl_certificate {cert}; ssl_certificate_key {key};
+                     {settings}
                      location / {{ add_header X-Spoken $server_protocol; return 200 '$host'; }}
+                     location /_test/ws {{
+                         proxy_pass http://127.0.0.1:{behind}; proxy_http_version 1.1;
+                         proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
+                     }}
                  }}
              }}"
         );
@@ -218,7 +228,17 @@ impl Nginx {
             .spawn()
             .expect("nginx starts");
         wait_until("nginx", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { child, port, _folder: folder }
+        Self { child, port, folder }
+    }
+
+    fn url(&self) -> String {
+        format!("https://localhost:{}", self.port)
+    }
+
+    /// What was asked so far: protocol, host and path.
+    fn asked(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.folder.path().join("spoken")).unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
     }
 }
 
@@ -236,10 +256,14 @@ async fn an_origin_that_offers_http2_gets_it() {
         return;
     }
     let authority = Authority::new("DNS:localhost");
-    let nginx = Nginx::start(&authority);
+    let nginx = Nginx::start(&authority, 9, "");
     let roots = authority.text("ca.pem");
-    let gateway =
-        Gateway::start(&[&format!("https://localhost:{}", nginx.port)], &[("SSL_CERT_FILE", &roots)]);
+    let settings = [("SSL_CERT_FILE", roots.as_str()), ("ROUTER_HEALTH_CHECK_INTERVAL", "50")];
+    let gateway = Gateway::start(&[&nginx.url()], &settings);
+    // Checks ask over HTTP/1.1, and find it well.
+    let checks = || nginx.asked().iter().filter(|line| *line == "HTTP/1.1 localhost /health").count();
+    wait_until("three checks", || checks() >= 3);
+    assert!(!gateway.log().contains("unhealthy"), "{}", gateway.log());
     for _ in 0..5 {
         let answer = gateway.http().get("/_test/echo").key(KEY).send().await;
         assert_eq!(
@@ -249,6 +273,51 @@ async fn an_origin_that_offers_http2_gets_it() {
             answer.text()
         );
         assert_eq!(answer.text(), "localhost");
+    }
+}
+
+/// An upgrade is HTTP/1.1's, whatever else the origin offers.
+#[tokio::test]
+async fn websockets_reach_an_origin_that_offers_http2() {
+    if !supported(&[Feature::Tls]) {
+        return;
+    }
+    let (authority, origin) = (Authority::new("DNS:localhost"), Origin::start());
+    let nginx = Nginx::start(&authority, origin.port(), "");
+    let roots = authority.text("ca.pem");
+    let gateway = Gateway::start(&[&nginx.url()], &[("SSL_CERT_FILE", &roots)]);
+    let plain = gateway.http().get("/_test/echo").key(KEY).send().await;
+    assert_eq!(plain.header("x-spoken"), "HTTP/2.0", "a connection for other requests stands");
+    let address = format!("ws://127.0.0.1:{}/_test/ws", gateway.port());
+    let mut request = address.as_str().into_client_request().expect("a request");
+    request.headers_mut().insert("x-api-key", HeaderValue::from_static(KEY));
+    let (mut socket, answer) = tokio_tungstenite::connect_async(request).await.expect("101");
+    assert_eq!(answer.status(), 101);
+    socket.send(Message::text("hello")).await.expect("sends");
+    let echoed = socket.next().await.expect("an echo").expect("a message");
+    assert_eq!(echoed, Message::text("hello"));
+}
+
+/// An origin may end a connection at any request; those that it did not look at go out again over another one.
+#[tokio::test]
+async fn what_an_http2_connection_lost_at_its_end_is_sent_again() {
+    if !supported(&[Feature::Tls]) {
+        return;
+    }
+    let authority = Authority::new("DNS:localhost");
+    let nginx = Nginx::start(&authority, 9, "keepalive_requests 3;");
+    let roots = authority.text("ca.pem");
+    let settings =
+        [("SSL_CERT_FILE", roots.as_str()), ("GATEWAY_THREADS", "1"), ("RATE_LIMIT_ENABLED", "false")];
+    let gateway = Gateway::start(&[&nginx.url()], &settings);
+    for _ in 0..5 {
+        // One that opens the connection, then more at once than it is good for.
+        let calls = (0..20).map(|_| gateway.http().get("/_test/echo").key(KEY).send());
+        let first = gateway.http().get("/_test/echo").key(KEY).send().await;
+        assert_eq!(first.status, 200, "{}", first.text());
+        for answer in join_all(calls).await {
+            assert_eq!((answer.status.as_u16(), answer.header("x-spoken")), (200, "HTTP/2.0"));
+        }
     }
 }
 

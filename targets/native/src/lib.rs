@@ -30,6 +30,8 @@ pub mod store;
 pub mod thread;
 pub mod tls;
 pub mod upgrade;
+pub mod trust;
+pub mod upgrade;
 pub mod upstream;
 pub mod wire;
 

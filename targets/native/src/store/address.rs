@@ -2,6 +2,8 @@
 
 use redis::{ConnectionAddr, IntoConnectionInfo as _};
 
+use crate::trust::TrustError;
+
 /// A store's URL, taken apart.
 #[derive(Clone)]
 pub(super) struct Address {
@@ -46,9 +48,9 @@ pub enum AddressError {
     /// Encryption without verification was asked for.
     #[error("certificates are always verified; remove `insecure` and set `SSL_CERT_FILE` to your authority")]
     Insecure,
-    /// No certificate authorities could be loaded.
-    #[error("no certificate authorities: {0}")]
-    Certificates(String),
+    /// TLS cannot be spoken.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
 }
 
 impl Address {

@@ -32,7 +32,6 @@ use tcp::TcpClient;
 pub use address::AddressError;
 pub use apart::Apart;
 pub use parts::Part;
-pub use stream::tls as system_tls;
 
 /// A store, by the way it is reached.
 pub enum StoreClient {

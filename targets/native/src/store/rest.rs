@@ -30,6 +30,7 @@ use super::{
     link::{FIRST_PAUSE, LONGEST_PAUSE, jittered},
     stream,
 };
+use crate::trust::client_config;
 
 /// One endpoint, over connections of this thread.
 pub struct RestClient {
@@ -158,7 +159,7 @@ impl Endpoint {
         let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         Ok(Self {
             place: Place::Tcp { host, port, tls: is_tls },
-            tls: if is_tls { Some(stream::tls()?) } else { None },
+            tls: if is_tls { Some(client_config(&[])?.into()) } else { None },
             host: HeaderValue::try_from(authority.as_str()).map_err(|_| malformed("it names no host"))?,
             path: uri.path().trim_end_matches('/').to_owned(),
             limit,

@@ -11,6 +11,7 @@ use super::{
     address::{Address, AddressError, Login, Place, Servers},
     stream::{self, Stream},
 };
+use crate::trust::client_config;
 
 /// The way to a server.
 pub(super) struct Route {
@@ -47,7 +48,7 @@ impl Route {
                 (Target::Master { sentinel: Box::new(sentinel), service, node }, tls)
             }
         };
-        let tls = if encrypted { Some(stream::tls()?) } else { None };
+        let tls = if encrypted { Some(client_config(&[])?.into()) } else { None };
         Ok(Self { target, login, tls })
     }
 

@@ -1,9 +1,9 @@
 //! Opens a connection to one server, up to the point where commands can be sent.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
 use acip_core::store::{Decoder, Reply, resp};
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpStream, UnixStream},
@@ -11,32 +11,11 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::address::{AddressError, Login, Place};
+use super::address::{Login, Place};
 
 /// A connection of any kind.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
-
-/// Trust in the authorities of this system, or of `SSL_CERT_FILE`.
-///
-/// # Errors
-/// There are none.
-pub fn tls() -> Result<TlsConnector, AddressError> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        let reason = found.errors.first().map_or("the system has none".into(), ToString::to_string);
-        return Err(AddressError::Certificates(reason));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| AddressError::Certificates(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
-}
 
 /// Connects and logs in, within a limit of time that has nothing to do with requests: nobody waits for this.
 pub(super) async fn open(

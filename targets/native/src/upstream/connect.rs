@@ -3,21 +3,21 @@
 use std::{
     io,
     pin::Pin,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
 
-use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, pki_types::ServerName};
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, lookup_host},
     time::timeout,
 };
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::tls;
-use crate::listener::keep_alive;
+use crate::{listener::keep_alive, trust};
 
 /// A connected transport.
 #[derive(Debug)]
@@ -39,12 +39,34 @@ pub struct Connector {
     pub port: u16,
 }
 
+/// What an origin that speaks TLS may choose from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offer {
+    /// HTTP/2, or HTTP/1.1.
+    Http2,
+    /// HTTP/1.1 alone.
+    Http1,
+}
+
 impl Connector {
-    /// Connects to the first of the name's addresses that takes the connection.
+    /// Connects to the first of the name's addresses that takes the connection. Where TLS is spoken the origin chooses
+    /// between HTTP/2 and HTTP/1.1.
     ///
     /// # Errors
     /// No address, none that answers in time, or TLS that fails.
     pub async fn connect(&self) -> io::Result<Transport> {
+        self.connect_with(Offer::Http2).await
+    }
+
+    /// As [`Connector::connect`], for HTTP/1.1 alone: an upgrade of the connection has no meaning in HTTP/2.
+    ///
+    /// # Errors
+    /// As there, and an origin that insists on HTTP/2.
+    pub async fn connect_http1(&self) -> io::Result<Transport> {
+        self.connect_with(Offer::Http1).await
+    }
+
+    async fn connect_with(&self, offer: Offer) -> io::Result<Transport> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         let addresses = timeout(CONNECT, lookup_host((self.host.as_str(), self.port))).await??;
         for address in addresses {
@@ -52,7 +74,7 @@ impl Connector {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true)?;
                     keep_alive(&SockRef::from(&stream))?;
-                    return self.secure(stream).await;
+                    return self.secure(stream, offer).await;
                 }
                 Ok(Err(error)) => last = error,
                 Err(elapsed) => last = elapsed.into(),
@@ -61,22 +83,30 @@ impl Connector {
         Err(last)
     }
 
-    /// As [`Connector::connect`], for HTTP/1 only.
-    ///
-    /// # Errors
-    /// As there, and an origin that insists on HTTP/2.
-    pub async fn connect_http1(&self) -> io::Result<Transport> {
-        let transport = self.connect().await?;
-        if transport.is_h2() { Err(io::Error::other("the origin chose HTTP/2")) } else { Ok(transport) }
-    }
-
-    async fn secure(&self, stream: TcpStream) -> io::Result<Transport> {
+    async fn secure(&self, stream: TcpStream, offer: Offer) -> io::Result<Transport> {
         if !self.tls {
             return Ok(Transport::Plain(stream));
         }
         let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
-        let stream = timeout(CONNECT, tls::connector()?.connect(name, stream)).await??;
+        let stream = timeout(CONNECT, offer.connector()?.connect(name, stream)).await??;
         Ok(Transport::Tls(Box::new(stream)))
+    }
+}
+
+impl Offer {
+    /// Made when it is needed first: without an `https` origin nobody misses the authorities.
+    fn connector(self) -> io::Result<TlsConnector> {
+        static HTTP2: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+        static HTTP1: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+        let (made, protocols) = match self {
+            Self::Http2 => (&HTTP2, &["h2", "http/1.1"][..]),
+            Self::Http1 => (&HTTP1, &["http/1.1"][..]),
+        };
+        if let Some(config) = made.get() {
+            return Ok(TlsConnector::from(Arc::clone(config)));
+        }
+        let config = trust::client_config(protocols).map_err(io::Error::other)?;
+        Ok(TlsConnector::from(Arc::clone(made.get_or_init(|| config))))
     }
 }
 

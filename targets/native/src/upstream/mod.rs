@@ -4,7 +4,6 @@ mod body;
 mod complaints;
 mod connect;
 mod pool;
-mod tls;
 
 pub use body::OriginBody;
 pub use complaints::Complaints;

@@ -57,9 +57,16 @@ impl Drop for Closing {
     }
 }
 
+/// A way to the origin.
+struct Path<B> {
+    over: Over<B>,
+    /// Whether the connection stood before, and may have died since.
+    reused: bool,
+}
+
 /// What a request can be sent over.
-enum Path<B> {
-    Http1 { lease: Lease<B>, reused: bool },
+enum Over<B> {
+    Http1(Lease<B>),
     Http2(http2::SendRequest<Upload<B>>),
 }
 
@@ -89,40 +96,37 @@ impl<B: RequestBody> Pool<B> {
         loop {
             let Some(upload) = body.take() else { return Err(unreachable) };
             let mut again = upload.again();
-            match origin.path(fresh).await.map_err(|error| {
+            let path = origin.path(fresh, request.upgrade).await.map_err(|error| {
                 self.complaints.complain(&origin.authority, "cannot connect", &error);
                 unreachable
-            })? {
-                Path::Http1 { mut lease, reused } => {
+            })?;
+            let Path { over, reused } = path;
+            let sent = match over {
+                Over::Http1(mut lease) => {
                     let message = origin.message(uri, request, upload, false);
-                    match lease.sender.try_send_request(message).await {
-                        Ok(response) => return Ok(origin.receive(response, lease)),
-                        Err(mut error) => {
-                            let unsent = error.take_message().is_some();
-                            if reused && again.is_whole() && (unsent || request.may_retry) {
-                                tracing::debug!(origin = origin.authority, "an idle connection was dead");
-                                again.rewind();
-                                body = Some(again);
-                                fresh = true;
-                                continue;
-                            }
-                            self.complaints.complain(&origin.authority, "no response", error.error());
-                            return Err(Failure { kind: OriginFailure::Broken, sent: !unsent });
-                        }
-                    }
+                    let sent = lease.sender.try_send_request(message).await;
+                    sent.map(|response| Rc::clone(&origin).receive(response, lease))
                 }
-                Path::Http2(mut sender) => {
+                Over::Http2(mut sender) => {
                     let message = origin.message(uri, request, upload, true);
-                    return match sender.try_send_request(message).await {
-                        Ok(response) => Ok(response.map(|incoming| OriginBody::new(incoming, None))),
-                        Err(mut error) => {
-                            let unsent = error.take_message().is_some();
-                            self.complaints.complain(&origin.authority, "no response", error.error());
-                            Err(Failure { kind: OriginFailure::Broken, sent: !unsent })
-                        }
-                    };
+                    let sent = sender.try_send_request(message).await;
+                    sent.map(|response| response.map(|incoming| OriginBody::new(incoming, None)))
                 }
+            };
+            let mut error = match sent {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            let unsent = error.take_message().is_some();
+            if reused && again.is_whole() && (unsent || request.may_retry) {
+                tracing::debug!(origin = origin.authority, "an open connection was dead");
+                again.rewind();
+                body = Some(again);
+                fresh = true;
+                continue;
             }
+            self.complaints.complain(&origin.authority, "no response", error.error());
+            return Err(Failure { kind: OriginFailure::Broken, sent: !unsent });
         }
     }
 
@@ -162,18 +166,19 @@ impl<B: RequestBody> Pool<B> {
 }
 
 impl<B: RequestBody> Origin<B> {
-    /// A way to the origin: an open connection if there is one, else a new one.
-    async fn path(&self, fresh: bool) -> std::io::Result<Path<B>> {
+    /// A way to the origin: an open connection if there is one, else a new one. For an `upgrade` it must be HTTP/1's.
+    async fn path(&self, fresh: bool, upgrade: bool) -> std::io::Result<Path<B>> {
         if !fresh {
             let sender = self.h2.borrow().clone();
             if let Some(sender) = sender.filter(|sender| !sender.is_closed()) {
-                return Ok(Path::Http2(sender));
+                return Ok(Path { over: Over::Http2(sender), reused: true });
             }
             if let Some(lease) = self.reuse() {
-                return Ok(Path::Http1 { lease, reused: true });
+                return Ok(Path { over: Over::Http1(lease), reused: true });
             }
         }
-        let transport = self.connector.connect().await?;
+        let transport =
+            if upgrade { self.connector.connect_http1().await? } else { self.connector.connect().await? };
         if transport.is_h2() {
             let (sender, connection) = http2::Builder::new(Local)
                 .timer(TokioTimer::new())
@@ -187,7 +192,7 @@ impl<B: RequestBody> Origin<B> {
                 }
             });
             *self.h2.borrow_mut() = Some(sender.clone());
-            return Ok(Path::Http2(sender));
+            return Ok(Path { over: Over::Http2(sender), reused: false });
         }
         let (sender, connection) =
             http1::Builder::new().handshake(TokioIo::new(transport)).await.map_err(std::io::Error::other)?;
@@ -195,7 +200,7 @@ impl<B: RequestBody> Origin<B> {
             let _ = connection.with_upgrades().await;
         });
         let lease = Lease { sender, task: Closing(Some(task.abort_handle())), spent: false };
-        Ok(Path::Http1 { lease, reused: false })
+        Ok(Path { over: Over::Http1(lease), reused: false })
     }
 
     /// The connection that was used last and is still alive: the others may grow old and go.

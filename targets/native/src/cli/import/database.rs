@@ -17,7 +17,7 @@ use tokio_postgres::{
 };
 use tokio_rustls::{TlsConnector, client};
 
-use crate::cli::Failure;
+use crate::{cli::Failure, trust::client_config};
 
 /// Connects; the connection is driven by a task of this `LocalRuntime` and ends with the client.
 pub(super) async fn connect(url: &str) -> Result<Client, Failure> {
@@ -29,7 +29,7 @@ pub(super) async fn connect(url: &str) -> Result<Client, Failure> {
     })?;
     config.application_name("acip-gateway").connect_timeout(CONNECT_TIMEOUT);
     // Whether TLS is wanted at all is the server's and the URL's to say.
-    let connector = acip_gateway::store::system_tls().map_err(|error| error.to_string());
+    let connector = client_config(&[]).map(TlsConnector::from).map_err(|error| error.to_string());
     let (client, connection) = config.connect(Tls(connector)).await.map_err(|error| {
         Failure::Runtime(format!(
             "cannot reach PostgreSQL: {}; a certificate of your own authority is trusted by SSL_CERT_FILE, and \
