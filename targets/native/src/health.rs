@@ -9,7 +9,7 @@ use acip_core::{
 };
 use futures_util::future::join4;
 use http::{Request, header};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -48,7 +48,7 @@ async fn rounds(process: &Process) {
     let mut entropy = Supply::default();
     loop {
         let live = process.live.load_full();
-        let interval = live.gateway.document().router.health_check_interval_ms.max(100);
+        let interval = live.gateway.document().router.health_check_interval_ms;
         // Gateways that were started together must not ask together.
         let jitter = entropy.take().draw % (interval / 5).max(1);
         sleep(Duration::from_millis(interval - interval / 10 + jitter)).await;
@@ -83,22 +83,73 @@ async fn observe(live: &Live, events: &Events, id: OriginId) {
 async fn ask(document: &Document, origin: &Origin) -> Result<(), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let url = &origin.url;
-    let host = url.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let host = url.host.trim_matches(['[', ']']).to_owned();
     let connector = Connector { tls: url.tls, host, port: url.port };
     let transport = connector.connect_http1().await.map_err(|error| text(&error))?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(transport)).await.map_err(|error| text(&error))?;
     let task = spawn_local(connection);
-    let request = Request::get(format!("{}{}", url.prefix, document.router.health_check_path))
-        .header(header::HOST, format!("{}:{}", url.host, url.port))
-        .header(header::USER_AGENT, "acip-gateway-health")
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| text(&error))?;
+    let request = request(document, origin).map_err(|error| text(&error))?;
     let response = sender.send_request(request).await.map_err(|error| text(&error))?;
+    // The head says it all, and a page of any length may follow.
     let status = response.status();
-    let _ = response.into_body().collect().await;
     task.abort();
     // An origin that answers 404 lives; it only has no such page.
     if status.is_server_error() { Err(format!("status {}", status.as_u16())) } else { Ok(()) }
+}
+
+fn request(document: &Document, origin: &Origin) -> http::Result<Request<Empty<Bytes>>> {
+    Request::get(format!("{}{}", origin.url.prefix, document.router.health_check_path))
+        .header(header::HOST, origin.url.authority())
+        .header(header::USER_AGENT, "acip-gateway-health")
+        .header(header::CONNECTION, "close")
+        .body(Empty::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use acip_core::config::OriginUrl;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    fn origin(url: &str) -> Origin {
+        let url = OriginUrl::parse(url).expect("a URL");
+        Origin { name: "a".into(), url, region: None, weight: std::num::NonZeroU32::MIN }
+    }
+
+    /// As requests of clients have it: an origin may serve several names.
+    #[test]
+    fn a_check_names_the_origin_as_requests_do() {
+        for (url, host, path) in [
+            ("https://origin.example", "origin.example", "/health"),
+            ("https://origin.example:8443/api", "origin.example:8443", "/api/health"),
+            ("http://origin.example:80", "origin.example", "/health"),
+            ("http://[::1]:8000", "[::1]:8000", "/health"),
+        ] {
+            let request = request(&Document::default(), &origin(url)).expect("a request");
+            assert_eq!((&request.headers()["host"], request.uri().path()), (&host.parse().unwrap(), path));
+        }
+    }
+
+    #[test]
+    fn a_page_without_end_is_judged_by_its_head() {
+        crate::rt::local().unwrap().block_on(async {
+            for (status, expected) in [("200 OK", Ok(())), ("503 no", Err("status 503".to_owned()))] {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let origin = origin(&format!("http://{}", listener.local_addr().unwrap()));
+                let pours = spawn_local(async move {
+                    let mut client = listener.accept().await.unwrap().0;
+                    client.read_u8().await.unwrap();
+                    client.write_all(format!("HTTP/1.1 {status}\r\n\r\n").as_bytes()).await.unwrap();
+                    while client.write_all(&[b'x'; 4096]).await.is_ok() {}
+                });
+                assert_eq!(ask(&Document::default(), &origin).await, expected);
+                pours.await.unwrap();
+            }
+        });
+    }
 }
