@@ -131,6 +131,52 @@ async fn large_bodies_pass_in_little_memory() {
 }
 
 #[tokio::test]
+async fn very_many_events_pass_in_little_memory() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
+    const EVENTS: usize = 300_000;
+    let stand = Stand::embedded(&[]);
+    stand.get("/_test/sse?n=1000&ms=0").key(KEY).send().await;
+    let stream = async {
+        let mut answer = stand.get(&format!("/_test/sse?n={EVENTS}&ms=0")).key(KEY).stream().await.unwrap();
+        let (mut events, mut last) = (0, 0);
+        while let Some(frame) = answer.frame().await {
+            for byte in frame.unwrap().into_data().unwrap() {
+                events += usize::from((last, byte) == (b'\n', b'\n'));
+                last = byte;
+            }
+        }
+        events
+    };
+    let (events, grown) = growth(&stand, stream).await;
+    println!("{events} events: {grown} bytes more");
+    assert_eq!(events, EVENTS + 1, "with the one that says that it is done");
+    assert!(grown < GROWTH, "{grown}");
+}
+
+#[tokio::test]
+async fn a_client_that_stops_sending_is_to_blame_itself() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
+    let checks = ("ROUTER_HEALTH_CHECK_INTERVAL", "3600000");
+    let stand = Stand::embedded(&[("FASTAPI_TIMEOUT", "300"), checks]);
+    for _ in 0..5 {
+        let some = stream::iter([Ok(Frame::data(Bytes::from_static(b"some")))]).chain(stream::pending());
+        let (status, body) = upload(stand.http(), "/_test/upload", StreamBody::new(some)).await.unwrap();
+        let told: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((status, &told["error"]["code"]), (400, &json!("BAD_REQUEST")), "{told}");
+    }
+    let health = stand.get("/gateway/health").send().await.json();
+    assert_eq!(health["status"], "healthy", "the origin is not: {health}");
+    let metrics = stand.get("/gateway/metrics").bearer(acip_tests::ADMIN).send().await.text();
+    let errors = metrics.lines().find(|line| line.starts_with("gateway_proxy_errors_total{"));
+    assert!(errors.is_none_or(|line| line.ends_with(" 0")), "{errors:?}");
+    assert_eq!(upload(stand.http(), "/_test/upload", pieces(4)).await.unwrap().0, 200);
+}
+
+#[tokio::test]
 async fn the_origin_learns_at_once_that_a_client_left() {
     let stand = Stand::embedded(&[]);
     let silent = supported(&[Feature::SilentLeave]);

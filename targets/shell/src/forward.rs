@@ -1,6 +1,10 @@
 //! A request to an origin: its body, its attempts, its response.
 
-use std::{cell::RefCell, pin::pin, rc::Rc};
+use std::{
+    cell::RefCell,
+    pin::{Pin, pin},
+    rc::Rc,
+};
 
 use acip_core::{
     Forward, OriginFailure, ResponseHead, Seal, outcome::End, trace::Origin, verdict::RequestBody,
@@ -83,11 +87,9 @@ async fn sign<P: Ports>(
 ) -> Result<(), OriginFailure> {
     let Stage::Sending(outgoing) = account.stage() else { return Ok(()) };
     let RequestBody::Buffer { max } = outgoing.body else { return Ok(()) };
-    let timer = account.ports.sleep(outgoing.timeout_ms);
-    let held = match select(pin!(Source::hold(source, max)), timer).await {
-        Either::Left((held, _)) => held?,
-        Either::Right(_) => return Err(OriginFailure::ClientBody),
-    };
+    let holding = pin!(Source::hold(source, max));
+    let held = in_time(&account.ports, source, outgoing.timeout_ms, holding).await;
+    let held = held.unwrap_or(Err(OriginFailure::ClientBody))?;
     if let Stage::Sending(outgoing) = account.stage_mut() {
         match held {
             Some(all) => outgoing.sign(&all),
@@ -142,8 +144,7 @@ async fn attempts<P: Ports>(
     }
 }
 
-/// One attempt, under the time limit for heads. A client that is still sending is given the time again as
-/// long as its body makes progress.
+/// One attempt, under the time limit for heads.
 async fn one<P: Ports>(
     account: &Account<P>,
     index: usize,
@@ -159,15 +160,29 @@ async fn one<P: Ports>(
         upgrade: outgoing.upgrade,
         may_retry: outgoing.may_retry,
     };
-    let mut sending = pin!(account.ports.send(attempt, request, Upload::new(source)));
-    let mut seen = 0;
+    let sending = pin!(account.ports.send(attempt, request, Upload::new(source)));
+    in_time(&account.ports, source, outgoing.timeout_ms, sending).await.unwrap_or_else(|| {
+        source.borrow_mut().give_up();
+        Err(Failure { kind: OriginFailure::Timeout, sent: true })
+    })
+}
+
+/// Waits for what takes the client's body. A client that is still sending is given the time again as long as its body makes
+/// progress; none when the time is over.
+async fn in_time<P: Ports, T>(
+    ports: &P,
+    source: &Shared<Source<P::RequestBody>>,
+    limit_ms: u64,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    let mut seen = source.borrow().progress;
     loop {
-        match select(sending.as_mut(), account.ports.sleep(outgoing.timeout_ms)).await {
-            Either::Left((result, _)) => return result,
+        match select(work.as_mut(), ports.sleep(limit_ms)).await {
+            Either::Left((done, _)) => return Some(done),
             Either::Right(_) => {
                 let source = source.borrow();
                 if source.has_ended() || source.progress == seen {
-                    return Err(Failure { kind: OriginFailure::Timeout, sent: true });
+                    return None;
                 }
                 seen = source.progress;
             }
@@ -236,7 +251,7 @@ async fn read_ahead<P: Ports>(
     let mut ahead = Pieces::default();
     let began_us = account.ports.mono_us();
     loop {
-        let frame = pin!(std::future::poll_fn(|cx| std::pin::Pin::new(&mut *body).poll_frame(cx)));
+        let frame = pin!(std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)));
         let frame = match select(frame, account.ports.sleep(idle_ms)).await {
             Either::Left((frame, _)) => frame,
             Either::Right(_) => return Ahead::Broken,

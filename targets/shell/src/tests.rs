@@ -2,9 +2,9 @@
 
 mod command;
 mod scripted;
+mod slow;
 
 use std::{
-    collections::VecDeque,
     net::Ipv4Addr,
     num::NonZeroU32,
     pin::{Pin, pin},
@@ -73,6 +73,10 @@ impl Plugin for Probe {
 }
 
 fn gateway() -> Arc<Gateway> {
+    gateway_with(|_| ())
+}
+
+fn gateway_with(change: impl FnOnce(&mut Document)) -> Arc<Gateway> {
     let origin = |port| Origin {
         name: format!("o{port}"),
         url: OriginUrl { tls: false, host: "127.0.0.1".into(), port, prefix: String::new() },
@@ -81,6 +85,7 @@ fn gateway() -> Arc<Gateway> {
     };
     let mut document = Document { origins: vec![origin(1), origin(2)], ..Document::default() };
     document.server.max_body_bytes = 100_000;
+    change(&mut document);
     Arc::new(
         Gateway::with_plugins(document, vec![Arc::new(Probe), Arc::new(command::Commander)])
             .expect("compiles"),
@@ -90,16 +95,26 @@ fn gateway() -> Arc<Gateway> {
 type Served = Pin<Box<dyn Future<Output = Response<Body<Scripted>>>>>;
 
 fn begin(ports: &Scripted, method: &str, path: &str, chunks: &[&'static str]) -> Served {
+    begin_with(gateway(), ports, method, path, chunks)
+}
+
+fn begin_with(
+    gateway: Arc<Gateway>,
+    ports: &Scripted,
+    method: &str,
+    path: &str,
+    chunks: &[&'static str],
+) -> Served {
     let request = Request::builder()
         .method(method)
         .uri(path)
         .header("host", "a")
-        .body(Chunks(chunks.iter().copied().collect()))
+        .body(Chunks::new(ports, chunks))
         .expect("a request");
     let ports = ports.clone();
     let peer = Peer { ip: Ipv4Addr::LOCALHOST.into(), tls: false };
     let visitor = Visitor { peer, hints: Hints::default() };
-    Box::pin(async move { serve(&ports, gateway(), visitor, request).await })
+    Box::pin(async move { serve(&ports, gateway, visitor, request).await })
 }
 
 fn head(served: &mut Served) -> Response<Body<Scripted>> {
@@ -140,7 +155,7 @@ fn a_bad_configuration_answers_everything_with_500_and_tells_the_client_nothing(
     let opened = Instance::open("spin", [("GATEWAY_THREADS".to_owned(), "secret".to_owned())], moment);
     let ports = Scripted::new(1, vec![]);
     for path in ["/gateway/livez", "/gateway/readyz", "/api/v1/jobs"] {
-        let request = Request::get(path).body(Chunks(VecDeque::new())).expect("a request");
+        let request = Request::get(path).body(Chunks::new(&ports, &[])).expect("a request");
         let peer = Peer { ip: Ipv4Addr::LOCALHOST.into(), tls: false };
         let mut served =
             pin!(opened.instance.serve(&ports, Visitor { peer, hints: Hints::default() }, request));
@@ -407,7 +422,7 @@ fn spans_go_out_after_the_response_and_a_collector_that_fails_costs_nothing() {
     let instance = ports.0.instance.get().expect("just set");
     for exported in [true, false] {
         let sent = ports.0.uploads.borrow().len();
-        let request = Request::get("/health").header("host", "a").body(Chunks(VecDeque::new()));
+        let request = Request::get("/health").header("host", "a").body(Chunks::new(&ports, &[]));
         let peer = Peer { ip: Ipv4Addr::LOCALHOST.into(), tls: false };
         let visitor = Visitor { peer, hints: Hints::default() };
         let mut served = pin!(instance.serve(&ports, visitor, request.expect("a request")));

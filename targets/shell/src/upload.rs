@@ -31,6 +31,9 @@ pub enum UploadError {
     /// The client broke off.
     #[error("the client's body broke off or is malformed")]
     Client,
+    /// The client sent nothing for too long.
+    #[error("the client's body stopped coming")]
+    Stalled,
     /// Another attempt has the body now.
     #[error("the request is sent elsewhere")]
     Superseded,
@@ -51,6 +54,8 @@ pub(crate) struct Source<B> {
     pub(crate) capture: Capture,
     /// Counts every chunk, so that a timer can see progress without a clock.
     pub(crate) progress: u64,
+    /// Whether the client was asked for more and had nothing: then it is the client that is waited for.
+    waits: bool,
 }
 
 enum Supply<B> {
@@ -98,6 +103,7 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
             bytes: 0,
             capture: Capture::new(capture),
             progress: 0,
+            waits: false,
         }
     }
 
@@ -141,6 +147,14 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
         self.ended = matches!(self.from, Supply::Nothing);
         self.bytes = 0;
         self.capture.restart();
+        self.waits = false;
+    }
+
+    /// Nobody waits any longer. It was the client's fault if its body was asked for and did not come.
+    pub(crate) fn give_up(&mut self) {
+        if self.waits {
+            self.error = Some(UploadError::Stalled);
+        }
     }
 
     /// Keeps a piece that is handed over, or gives up what was kept.
@@ -156,7 +170,7 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
     pub(crate) fn failure(&self) -> Option<OriginFailure> {
         self.error.map(|error| match error {
             UploadError::TooLarge => OriginFailure::BodyTooLarge,
-            UploadError::Client | UploadError::Superseded => OriginFailure::ClientBody,
+            UploadError::Client | UploadError::Stalled | UploadError::Superseded => OriginFailure::ClientBody,
         })
     }
 
@@ -202,7 +216,7 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
             self.ended = true;
             return Poll::Ready(None);
         };
-        self.progress = self.progress.wrapping_add(1);
+        self.advance();
         if let Some(data) = frame.data_ref() {
             self.bytes = self.bytes.saturating_add(data.len() as u64);
             if self.bytes > self.max {
@@ -214,6 +228,10 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
         // A reader that knows the length may never ask for the end.
         self.ended = self.from.is_at_end();
         Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn advance(&mut self) {
+        self.progress = self.progress.wrapping_add(1);
     }
 
     fn fail(&mut self, error: UploadError) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
@@ -238,6 +256,7 @@ impl<B: Body<Data = Bytes> + Unpin> Source<B> {
             let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
             let Some(frame) = frame else { break };
             let Ok(frame) = frame else { return Err(OriginFailure::ClientBody) };
+            source.borrow_mut().advance();
             // A signature covers data alone: trailers of a held body are dropped with it.
             let Ok(data) = frame.into_data() else { continue };
             first.push(data);
@@ -298,7 +317,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Upload<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let mut source = self.source.borrow_mut();
         if source.round == self.round {
-            source.poll(cx)
+            let polled = source.poll(cx);
+            source.waits = polled.is_pending();
+            polled
         } else {
             Poll::Ready(Some(Err(UploadError::Superseded)))
         }

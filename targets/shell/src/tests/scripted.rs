@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     future::pending,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, Waker},
 };
@@ -31,6 +31,10 @@ pub(super) enum Script {
     Fail(OriginFailure, bool),
     /// Takes one chunk of the request, then fails.
     TakeAndFail,
+    /// Looks for a chunk of the request, then fails.
+    LookAndFail,
+    /// Takes one chunk of the request, then never answers.
+    TakeAndHang,
     /// Never answers.
     Hang,
     /// Takes the whole request, then answers 200.
@@ -146,8 +150,22 @@ impl Body for Steps {
     }
 }
 
-/// A client's body of these chunks.
-pub(super) struct Chunks(pub(super) VecDeque<&'static str>);
+/// A client's body of these chunks; each [`PAUSE`] among them lasts until the clock moves.
+pub(super) struct Chunks {
+    chunks: VecDeque<&'static str>,
+    state: Rc<State>,
+    /// When the pause at the front was met.
+    paused_us: Option<u64>,
+}
+
+/// See [`Chunks`].
+pub(super) const PAUSE: &str = "";
+
+impl Chunks {
+    pub(super) fn new(ports: &Scripted, chunks: &[&'static str]) -> Self {
+        Self { chunks: chunks.iter().copied().collect(), state: Rc::clone(&ports.0), paused_us: None }
+    }
+}
 
 impl Body for Chunks {
     type Data = Bytes;
@@ -157,11 +175,20 @@ impl Body for Chunks {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|text| Ok(Frame::data(Bytes::from_static(text.as_bytes())))))
+        while let Some(&PAUSE) = self.chunks.front() {
+            let now_us = self.state.now_us.get();
+            if *self.paused_us.get_or_insert(now_us) == now_us {
+                return Poll::Pending;
+            }
+            self.paused_us = None;
+            self.chunks.pop_front();
+        }
+        let next = self.chunks.pop_front();
+        Poll::Ready(next.map(|text| Ok(Frame::data(Bytes::from_static(text.as_bytes())))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
+        self.chunks.is_empty()
     }
 }
 
@@ -221,6 +248,15 @@ impl Ports for Scripted {
         match script {
             Script::Fail(kind, sent) => Err(Failure { kind, sent }),
             Script::Hang => pending().await,
+            Script::LookAndFail => {
+                let mut looking = pin!(next());
+                std::future::poll_fn(|cx| Poll::Ready(looking.as_mut().poll(cx).is_ready())).await;
+                Err(Failure { kind: OriginFailure::Broken, sent: true })
+            }
+            Script::TakeAndHang => {
+                let _ = next().await;
+                pending().await
+            }
             Script::TakeAndFail => {
                 let _ = next().await;
                 Err(Failure { kind: OriginFailure::Broken, sent: true })
