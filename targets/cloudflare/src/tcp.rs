@@ -26,8 +26,6 @@ pub(crate) struct Server {
 }
 
 impl store::Server for Server {
-    const MODE: &'static str = "tcp";
-
     fn open(url: &str, settings: &StoreSettings) -> Result<Self, String> {
         let url = Url::parse(url).map_err(|error| format!("the store's url does not parse: {error}"))?;
         let tls = match url.scheme() {
@@ -72,6 +70,12 @@ impl store::Server for Server {
             timeout_ms: settings.timeout_ms.max(1),
             caller: Caller::new(),
         })
+    }
+}
+
+impl store::Store for Server {
+    fn mode(&self) -> &'static str {
+        "tcp"
     }
 
     async fn ask(&self, batch: &Batch) -> Result<Vec<StoreCell>, StoreError> {

@@ -7,7 +7,7 @@ use acip_core::{
     store::{Batch, Cell},
     verdict::Attempt,
 };
-use acip_gateway::{ports::now_ms, store::StoreClient, upstream::OriginBody};
+use acip_gateway::{ports::now_ms, upstream::OriginBody};
 use acip_shell::{EdgePorts, Failure, Instance, OriginRequest, StoreDown, Upload};
 use http::Response;
 
@@ -69,15 +69,7 @@ impl EdgePorts for LambdaPorts {
         let Some(store) = &self.0.store else {
             return Ok(instance.remember(batch));
         };
-        let (asked_us, sent) = (self.mono_us(), store.round_trips());
-        instance.looks(batch, now_ms());
-        let answer = store.ask(batch).await;
-        let sent = store.round_trips().saturating_sub(sent);
-        let took = answer.as_ref().map(|_| self.mono_us().saturating_sub(asked_us));
-        if let Some(line) = instance.asked(mode(store), sent, took, now_ms()) {
-            say(&line);
-        }
-        answer.map_err(|_| StoreDown)
+        instance.ask(self, store, batch, say).await
     }
 
     async fn send(
@@ -88,10 +80,6 @@ impl EdgePorts for LambdaPorts {
     ) -> Result<Response<Self::OriginBody>, Failure> {
         self.0.pool.send(&attempt.uri, request, body).await
     }
-}
-
-fn mode(store: &StoreClient) -> &'static str {
-    store.status().mode
 }
 
 /// A task that the process does not rest before.

@@ -29,12 +29,7 @@ use acip_core::{
 };
 use http::{Request, Response};
 
-use crate::{
-    Body, Ports, StoreDown, Visitor, plugins,
-    records::Records,
-    refuse, serve,
-    store::{Endpoint, Reach, Server},
-};
+use crate::{Body, Ports, StoreDown, Visitor, plugins, records::Records, refuse, serve, store::Store};
 
 /// One instance. Single-threaded.
 pub struct Instance {
@@ -59,7 +54,7 @@ pub struct Instance {
     records: Records,
     turn: Cell<u64>,
     round_trips: Cell<u64>,
-    /// Of what [`Reach`] sent, how much is among `round_trips`.
+    /// Of what the store was sent, how much is among `round_trips`.
     counted: Cell<u64>,
     store_errors: Cell<u64>,
     store: RefCell<StoreStatus>,
@@ -216,7 +211,7 @@ impl Instance {
     }
 
     /// Notes that the store is asked for changes, where this batch does: no look is due for a while.
-    pub fn looks(&self, batch: &Batch, now_ms: u64) {
+    fn looks(&self, batch: &Batch, now_ms: u64) {
         if batch.watches() {
             self.looked_ms.set(now_ms);
         }
@@ -280,31 +275,31 @@ impl Instance {
     ///
     /// # Errors
     /// The store did not answer.
-    pub async fn ask<E: Endpoint, S: Server>(
+    pub async fn ask(
         &self,
         ports: &impl Ports,
-        reach: &Reach<E, S>,
+        store: &impl Store,
         batch: &Batch,
         say: impl FnOnce(&str),
     ) -> Result<Vec<store::Cell>, StoreDown> {
-        if reach.is_embedded() {
+        if self.document().store.url.is_none() {
             return Ok(self.remember(batch));
         }
         let asked_us = ports.mono_us();
         self.looks(batch, ports.now_ms());
-        let answer = reach.ask(batch).await;
+        let answer = store.ask(batch).await;
         let took = answer.as_ref().map(|_| ports.mono_us().saturating_sub(asked_us));
         // Others may be asking at the same time: each command is counted by whoever looks first.
-        let sent = reach.round_trips();
+        let sent = store.round_trips();
         let commands = sent.saturating_sub(self.counted.replace(sent));
-        if let Some(line) = self.asked(reach.mode(), commands, took, ports.now_ms()) {
+        if let Some(line) = self.asked(store.mode(), commands, took, ports.now_ms()) {
             say(&line);
         }
         answer.map_err(|_| StoreDown)
     }
 
     /// Notes how a batch fared at the store, after so many commands. Returns a line for the log where that changed.
-    pub fn asked(
+    fn asked(
         &self,
         mode: &'static str,
         commands: u64,
@@ -364,7 +359,8 @@ impl Instance {
         self.records.on()
     }
 
-    /// For [`Ports::recorded`]: lines for the platform's log. Random bytes are asked for once.
+    /// For [`Ports::recorded`]: lines for the platform's log. Random bytes are asked for once; without them nothing is
+    /// recorded, for nothing could be hidden.
     pub fn recorded(
         &self,
         gateway: &Arc<Gateway>,

@@ -1,5 +1,6 @@
 //! The driver against scripted ports: whatever happens, the accounts close once and tell what happened.
 
+mod asked;
 mod command;
 mod scripted;
 mod slow;

@@ -22,8 +22,6 @@ pub(crate) struct Server {
 }
 
 impl store::Server for Server {
-    const MODE: &'static str = "spin";
-
     fn open(url: &str, settings: &StoreSettings) -> Result<Self, String> {
         let Some((scheme @ ("redis" | "rediss"), rest)) = url.split_once("://") else {
             let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
@@ -50,6 +48,12 @@ impl store::Server for Server {
             caller: Caller::new(),
             connection: RefCell::default(),
         })
+    }
+}
+
+impl store::Store for Server {
+    fn mode(&self) -> &'static str {
+        "spin"
     }
 
     async fn ask(&self, batch: &Batch) -> Result<Vec<StoreCell>, StoreError> {

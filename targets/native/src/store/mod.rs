@@ -186,3 +186,19 @@ impl StoreClient {
         }
     }
 }
+
+/// As an instance asks it, on Lambda.
+impl acip_shell::store::Store for StoreClient {
+    fn mode(&self) -> &'static str {
+        self.status().mode
+    }
+
+    async fn ask(&self, batch: &Batch) -> Result<Vec<Cell>, StoreError> {
+        // The method above, not this one.
+        StoreClient::ask(self, batch).await
+    }
+
+    fn round_trips(&self) -> u64 {
+        StoreClient::round_trips(self)
+    }
+}

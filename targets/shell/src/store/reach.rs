@@ -28,16 +28,10 @@ pub trait Endpoint: Fetch + Sized {
     fn new(url: String, timeout_ms: u64) -> Self;
 }
 
-/// A server by its own protocol, as the platform speaks it.
-pub trait Server: Sized {
+/// What answers batches.
+pub trait Store {
     /// As `/gateway/health/detailed` names it.
-    const MODE: &'static str;
-
-    /// By its URL; the settings' own password and database count where the URL has none.
-    ///
-    /// # Errors
-    /// What is wrong with the URL, for the operator; never the URL itself.
-    fn open(url: &str, settings: &StoreSettings) -> Result<Self, String>;
+    fn mode(&self) -> &'static str;
 
     /// Asks a batch, within the settings' time limit.
     ///
@@ -49,11 +43,20 @@ pub trait Server: Sized {
     fn round_trips(&self) -> u64;
 }
 
+/// A server by its own protocol, as the platform speaks it.
+pub trait Server: Store + Sized {
+    /// By its URL; the settings' own password and database count where the URL has none.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, for the operator; never the URL itself.
+    fn open(url: &str, settings: &StoreSettings) -> Result<Self, String>;
+}
+
 impl<E: Endpoint, S: Server> Reach<E, S> {
     /// By the URL's scheme.
     pub fn open(settings: &StoreSettings) -> Self {
         let Some(url) = settings.url.as_ref().map(Secret::expose_secret) else { return Self::Embedded };
-        if !url.starts_with("http://") && !url.starts_with("https://") {
+        if !settings.is_rest() {
             return S::open(url, settings).map_or_else(Self::Unusable, Self::Server);
         }
         let Some(token) = &settings.rest_token else {
@@ -65,21 +68,19 @@ impl<E: Endpoint, S: Server> Reach<E, S> {
             Err(error) => Self::Unusable(error.to_string()),
         }
     }
+}
 
-    pub(crate) fn is_embedded(&self) -> bool {
-        matches!(self, Self::Embedded)
-    }
-
-    pub(crate) fn mode(&self) -> &'static str {
+impl<E: Endpoint, S: Server> Store for Reach<E, S> {
+    fn mode(&self) -> &'static str {
         match self {
             Self::Embedded => "embedded",
             Self::Rest(_) => "rest",
-            Self::Server(_) => S::MODE,
+            Self::Server(server) => server.mode(),
             Self::Unusable(_) => "none",
         }
     }
 
-    pub(crate) async fn ask(&self, batch: &Batch) -> Result<Vec<Cell>, StoreError> {
+    async fn ask(&self, batch: &Batch) -> Result<Vec<Cell>, StoreError> {
         match self {
             Self::Rest(store) => store.ask(batch).await,
             Self::Server(server) => server.ask(batch).await,
@@ -88,7 +89,7 @@ impl<E: Endpoint, S: Server> Reach<E, S> {
         }
     }
 
-    pub(crate) fn round_trips(&self) -> u64 {
+    fn round_trips(&self) -> u64 {
         match self {
             Self::Rest(store) => store.round_trips(),
             Self::Server(server) => server.round_trips(),
@@ -102,10 +103,14 @@ impl<E: Endpoint, S: Server> Reach<E, S> {
 pub struct NoServer(Infallible);
 
 impl Server for NoServer {
-    const MODE: &'static str = "none";
-
     fn open(_: &str, _: &StoreSettings) -> Result<Self, String> {
         Err("this build reaches a store over HTTP alone; set `UPSTASH_REDIS_REST_URL`".into())
+    }
+}
+
+impl Store for NoServer {
+    fn mode(&self) -> &'static str {
+        match self.0 {}
     }
 
     async fn ask(&self, _: &Batch) -> Result<Vec<Cell>, StoreError> {

@@ -1,6 +1,9 @@
 use std::{cell::RefCell, collections::VecDeque};
 
-use acip_core::store::Op;
+use acip_core::{
+    config::{Document, StoreSettings},
+    store::Op,
+};
 use futures_util::FutureExt as _;
 
 use super::*;
@@ -17,6 +20,12 @@ impl Fetch for Told {
         self.posted.borrow_mut().push((path.to_owned(), String::from_utf8(body).expect("text")));
         let (status, body) = self.answers.borrow_mut().pop_front().ok_or(StoreError::Timeout)?;
         Ok((status, body.into()))
+    }
+}
+
+impl Endpoint for Told {
+    fn new(_: String, _: u64) -> Self {
+        Self { answers: RefCell::default(), posted: RefCell::default() }
     }
 }
 
@@ -116,4 +125,15 @@ fn commands_go_together() {
     assert_eq!(replies, Ok(vec![Reply::Status("OK".into()), Reply::Int(1)]));
     let posted = store.fetch().posted.take();
     assert_eq!(posted, [("/pipeline".to_owned(), r#"[["SET","a","b"],["DEL","a"]]"#.to_owned())]);
+}
+
+/// RFC 3986 §3.1, and what the configuration takes for one.
+#[test]
+fn an_endpoint_is_one_however_its_scheme_is_written() {
+    for url in ["https://a", "HTTPS://a", "Http://a/b/"] {
+        let url = Some(Secret::new(url));
+        let rest_token = Some(Secret::new("t0ken"));
+        let settings = StoreSettings { url, rest_token, ..Document::default().store };
+        assert!(matches!(Reach::<Told, NoServer>::open(&settings), Reach::Rest(_)), "{settings:?}");
+    }
 }
