@@ -83,10 +83,10 @@ impl Task {
         self.command.body_limit
     }
 
-    /// The body is there. `chance` is fresh, and shown to nobody: a key may be made of it.
-    pub fn run(self, body: Bytes, chance: Entropy) -> Progress {
+    /// The body is there. `chance` is fresh, and shown to nobody: a key may be made of it. Where there is none, no key is.
+    pub fn run(self, body: Bytes, chance: Option<Entropy>) -> Progress {
         let Self { gateway, mut flow, command } = self;
-        flow.chance = Some(chance);
+        flow.chance = chance;
         let act = (command.run)(&gateway, &mut flow, body);
         Progress::of(gateway, flow, act)
     }

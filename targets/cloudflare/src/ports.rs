@@ -67,12 +67,13 @@ impl EdgePorts for WorkerPorts {
         now_ms().saturating_mul(1000)
     }
 
-    fn entropy(&self) -> Entropy {
+    fn entropy(&self) -> Option<Entropy> {
         let mut bytes = [0; 48];
         if let Err(error) = getrandom::fill(&mut bytes) {
             say(&format!("the platform gives no random bytes: {error}"));
+            return None;
         }
-        Entropy::from_bytes(bytes)
+        Some(Entropy::from_bytes(bytes))
     }
 
     fn can_upgrade(&self) -> bool {

@@ -48,7 +48,7 @@ impl EdgePorts for LambdaPorts {
         self.0.mono_us()
     }
 
-    fn entropy(&self) -> Entropy {
+    fn entropy(&self) -> Option<Entropy> {
         self.0.entropy.borrow_mut().take()
     }
 

@@ -50,7 +50,7 @@ async fn rounds(process: &Process) {
         let live = process.live.load_full();
         let interval = live.gateway.document().router.health_check_interval_ms;
         // Gateways that were started together must not ask together.
-        let jitter = entropy.take().draw % (interval / 5).max(1);
+        let jitter = entropy.take().map_or(0, |chance| chance.draw % (interval / 5).max(1));
         sleep(Duration::from_millis(interval - interval / 10 + jitter)).await;
         for index in 0..live.gateway.document().origins.len() {
             let live = Arc::clone(&live);

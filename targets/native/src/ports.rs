@@ -97,7 +97,7 @@ impl Ports for NativePorts {
         u64::try_from(self.thread.process.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    fn entropy(&self) -> Entropy {
+    fn entropy(&self) -> Option<Entropy> {
         self.thread.entropy.borrow_mut().take()
     }
 

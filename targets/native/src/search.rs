@@ -20,7 +20,10 @@ pub async fn rounds(process: &Process) {
     }
     let mut entropy = Supply::default();
     // Gateways that were started together must not always meet.
-    let mut pause = || Duration::from_millis(Search::INTERVAL_MS + entropy.take().draw % SPREAD_MS);
+    let mut pause = || {
+        let more_ms = entropy.take().map_or(0, |chance| chance.draw % SPREAD_MS);
+        Duration::from_millis(Search::INTERVAL_MS + more_ms)
+    };
     sleep(pause()).await;
     // INVARIANT: the runtime threads have opened the same address before.
     let Ok(store) = StoreClient::open(&settings, Arc::clone(&process.memory)) else { return };

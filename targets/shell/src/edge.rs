@@ -38,7 +38,7 @@ pub trait EdgePorts: Clone + 'static {
 
     fn mono_us(&self) -> u64;
 
-    fn entropy(&self) -> Entropy;
+    fn entropy(&self) -> Option<Entropy>;
 
     fn sleep(&self, ms: u64) -> Self::Sleep;
 
@@ -76,7 +76,7 @@ impl<P: EdgePorts> Ports for P {
         EdgePorts::mono_us(self)
     }
 
-    fn entropy(&self) -> Entropy {
+    fn entropy(&self) -> Option<Entropy> {
         EdgePorts::entropy(self)
     }
 

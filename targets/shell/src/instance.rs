@@ -366,15 +366,15 @@ impl Instance {
         gateway: &Arc<Gateway>,
         recording: Recording,
         now_ms: u64,
-        entropy: impl FnOnce() -> Entropy,
+        entropy: impl FnOnce() -> Option<Entropy>,
     ) -> Vec<String> {
         self.records.lines(gateway, recording, now_ms, || {
-            let Entropy { request, trace, .. } = entropy();
+            let Entropy { request, trace, .. } = entropy()?;
             let mut key = [0; 32];
             for (byte, random) in key.iter_mut().zip(request.into_iter().chain(trace)) {
                 *byte = random;
             }
-            key
+            Some(key)
         })
     }
 

@@ -35,8 +35,8 @@ pub trait Ports: Clone + 'static {
     /// Monotonic clock, microseconds.
     fn mono_us(&self) -> u64;
 
-    /// Fresh random bytes.
-    fn entropy(&self) -> Entropy;
+    /// Fresh random bytes; none where the platform has none to give. Then nothing is made that has to be secret.
+    fn entropy(&self) -> Option<Entropy>;
 
     /// How many turns have been taken in this process.
     fn turn(&self) -> u64;

@@ -42,7 +42,7 @@ impl Records {
         gateway: &Arc<Gateway>,
         recording: Recording,
         now_ms: u64,
-        key: impl FnOnce() -> [u8; 32],
+        key: impl FnOnce() -> Option<[u8; 32]>,
     ) -> Vec<String> {
         if !self.on() {
             return Vec::new();
@@ -50,7 +50,8 @@ impl Records {
         let mut lines = Vec::new();
         let mut concealed = self.concealed.borrow_mut();
         if concealed.is_none() {
-            match Concealed::new(gateway, Pseudonyms::new(key())) {
+            let Some(key) = key() else { return self.end(now_ms, "the platform gives no random bytes") };
+            match Concealed::new(gateway, Pseudonyms::new(key)) {
                 Ok(made) => {
                     lines.push(marked(&made.document()));
                     *concealed = Some(made);

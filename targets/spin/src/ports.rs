@@ -53,12 +53,8 @@ impl EdgePorts for SpinPorts {
         mono_us()
     }
 
-    fn entropy(&self) -> Entropy {
-        let mut bytes = [0; 48];
-        for (byte, random) in bytes.iter_mut().zip(random::get_random_bytes(48)) {
-            *byte = random;
-        }
-        Entropy::from_bytes(bytes)
+    fn entropy(&self) -> Option<Entropy> {
+        random::get_random_bytes(48).try_into().ok().map(Entropy::from_bytes)
     }
 
     fn sleep(&self, ms: u64) -> Sleep {

@@ -100,7 +100,7 @@ fn commanded(choices: &mut Choices<'_>, task: Task) -> Reply {
         1 => return task.fail(BodyFault::Broken),
         _ => {
             let body = choices.bytes();
-            task.run(body, Entropy::default())
+            task.run(body, Some(Entropy::default()))
         }
     };
     let mut memory = Memory::default();

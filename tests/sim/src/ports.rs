@@ -119,7 +119,7 @@ impl Ports for SimPorts {
     fn mono_us(&self) -> u64 {
         self.life.mono_us(self.fleet.world.now_us())
     }
-    fn entropy(&self) -> Entropy {
+    fn entropy(&self) -> Option<Entropy> {
         let chance = &self.fleet.gateways[self.gateway].chance;
         let mut entropy = Entropy { draw: chance.draw(), ..Entropy::default() };
         for half in [0, 8] {
@@ -127,7 +127,7 @@ impl Ports for SimPorts {
             entropy.trace[half..half + 8].copy_from_slice(&chance.draw().to_be_bytes());
         }
         entropy.span = chance.draw().to_be_bytes();
-        entropy
+        Some(entropy)
     }
     fn turn(&self) -> u64 {
         self.life.turn.get()

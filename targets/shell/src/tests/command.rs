@@ -9,7 +9,8 @@ use acip_core::{
 
 use super::*;
 
-/// Answers with what it was sent; a path with `write` tells the store first, twice.
+/// Answers with what it was sent; a path with `write` tells the store first, twice, one with `chance` says whether there is
+/// any.
 pub(super) struct Commander;
 
 impl Plugin for Commander {
@@ -22,9 +23,12 @@ impl Plugin for Commander {
     fn plan(&self, flow: &mut Flow, _: &mut Ask) -> Plan {
         let path = flow.request.head.uri.path();
         if path.contains("command") {
-            let writes = path.contains("write");
-            let run = move |_: &Arc<Gateway>, _: &mut Flow, body: Bytes| {
-                if writes { tell(Box::new(move |_, _, _| tell(answer(body)))) } else { said(body) }
+            let (writes, chance) = (path.contains("write"), path.contains("chance"));
+            let run = move |_: &Arc<Gateway>, flow: &mut Flow, body: Bytes| {
+                if writes {
+                    return tell(Box::new(move |_, _, _| tell(answer(body))));
+                }
+                said(if chance { flow.chance.is_some().to_string().into() } else { body })
             };
             flow.command = Some(Command { body_limit: 8, run: Box::new(run) });
         }
@@ -83,4 +87,23 @@ fn a_client_that_leaves_while_the_store_is_asked_is_accounted_for() {
     assert!(poll(&mut served).is_pending());
     drop(served);
     assert_eq!(end(&ports), (499, End::ClientLeft));
+}
+
+#[test]
+fn where_there_is_no_chance_a_command_knows_and_requests_are_told_apart_all_the_same() {
+    for no_chance in [false, true] {
+        let fine = || Script::Answer(vec![]);
+        let ports = Scripted::new(2, vec![fine(), fine()]);
+        ports.0.no_chance.set(no_chance);
+        let response = head(&mut begin(&ports, "POST", "/command/chance", &[]));
+        assert_eq!(rest(&mut response.into_body()), (!no_chance).to_string());
+        for _ in 0..2 {
+            ports.advance_ms(1);
+            drop(head(&mut begin(&ports, "GET", "/", &[])));
+        }
+        let records = ports.0.records.borrow();
+        let apart =
+            records[1].request_id != records[2].request_id && records[1].trace_id != records[2].trace_id;
+        assert!(apart || !no_chance);
+    }
 }

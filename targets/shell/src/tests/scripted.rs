@@ -62,6 +62,8 @@ pub(super) struct State {
     pub(super) uploads: RefCell<Vec<String>>,
     pub(super) store_hangs: Slot<bool>,
     pub(super) store_down: Slot<bool>,
+    /// The platform has no random bytes.
+    pub(super) no_chance: Slot<bool>,
     pub(super) asked: RefCell<Vec<Batch>>,
     pub(super) records: RefCell<Vec<AccessRecord>>,
     pub(super) tasks: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
@@ -79,6 +81,7 @@ impl Scripted {
             uploads: RefCell::default(),
             store_hangs: Slot::new(false),
             store_down: Slot::new(false),
+            no_chance: Slot::new(false),
             asked: RefCell::default(),
             records: RefCell::default(),
             tasks: RefCell::default(),
@@ -203,8 +206,8 @@ impl Ports for Scripted {
     fn mono_us(&self) -> u64 {
         self.0.now_us.get()
     }
-    fn entropy(&self) -> Entropy {
-        Entropy::default()
+    fn entropy(&self) -> Option<Entropy> {
+        (!self.0.no_chance.get()).then(Entropy::default)
     }
     fn turn(&self) -> u64 {
         0

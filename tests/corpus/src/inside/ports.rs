@@ -220,7 +220,7 @@ impl Ports for CasePorts {
     fn mono_us(&self) -> u64 {
         self.0.mono_us.get()
     }
-    fn entropy(&self) -> Entropy {
+    fn entropy(&self) -> Option<Entropy> {
         let count = self.0.requests.get();
         let mut entropy = Entropy { draw: self.0.draw.get(), ..Entropy::default() };
         for (to, from) in entropy.request.iter_mut().rev().zip(count.to_le_bytes()) {
@@ -229,7 +229,7 @@ impl Ports for CasePorts {
         entropy.trace = [8; 16];
         entropy.span = [9; 8];
         self.0.requests.set(count + 1);
-        entropy
+        Some(entropy)
     }
     fn turn(&self) -> u64 {
         self.0.turn.get()

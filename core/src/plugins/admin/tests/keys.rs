@@ -50,6 +50,22 @@ fn a_key_lives_as_its_record_says() {
     }
 }
 
+/// A key that can be guessed is worse than none.
+#[test]
+fn without_random_bytes_no_key_is_made() {
+    let mut lab = lab();
+    let key = made(&mut lab, &json!({"name": "ci"}));
+    lab.has_chance = false;
+    let rotate = format!("{}/rotate", path(&key));
+    for (path, body) in [("/gateway/keys", json!({"name": "cd"})), (&rotate, json!({"grace_seconds": 60}))] {
+        let seen = send(&mut lab, "POST", path, &body);
+        assert_eq!((seen.status, &seen.json()["error"]["code"]), (500, &json!("INTERNAL_ERROR")), "{path}");
+    }
+    let listed = send(&mut lab, "GET", "/gateway/keys", &Value::Null).json();
+    assert_eq!(listed["keys"].as_array().map(Vec::len), Some(1), "{listed}");
+    assert_eq!(status_of(&mut lab, &key["key"]), 200);
+}
+
 #[test]
 fn a_rotated_key_ends_when_its_grace_does() {
     let mut lab = lab();
