@@ -13,6 +13,28 @@ const MARK: &str = "{\"recording\":";
 
 const SECRETS: [&str; 4] = [KEY, OTHER_KEY, ADMIN, "sign-secret-0123456789"];
 
+#[test]
+fn a_file_that_cannot_be_written_stops_the_start() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
+    let folder = TempDir::new().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    for path in [file("none/trace.jsonl"), folder.path().display().to_string()] {
+        for command in ["serve", "check"] {
+            let place =
+                [("GATEWAY_HOST", "127.0.0.1"), ("GATEWAY_PORT", "0"), ("TRACE_RECORD", path.as_str())];
+            let ended = Cli::new(&[command]).env(&place).run();
+            assert_eq!(ended.code, Some(2), "{command} {path}: {ended:?}");
+            assert!(ended.stderr.contains(&format!("TRACE_RECORD: cannot write to `{path}`")), "{ended:?}");
+        }
+    }
+    // Who checks as somebody else must not leave a file that the server cannot write to.
+    let path = file("trace.jsonl");
+    let checked = Cli::new(&["check"]).env(&[("TRACE_RECORD", &path)]).run();
+    assert_eq!((checked.code, fs::exists(&path).ok()), (Some(0), Some(false)), "{checked:?}");
+}
+
 #[tokio::test]
 async fn what_a_server_decided_is_decided_again_and_explained() {
     if !supported(&[Feature::Process]) {

@@ -4,13 +4,14 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write as _},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use acip_core::{
@@ -25,6 +26,22 @@ pub struct Recorder {
     dropped: Arc<AtomicU64>,
 }
 
+/// Why nothing can be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The file cannot be opened.
+    #[error("TRACE_RECORD: cannot write to `{path}`: {source}; name a file in a folder that exists")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// No thread or random bytes could be had.
+    #[error("cannot record: {0}")]
+    System(io::Error),
+}
+
 /// What the writer is told.
 enum Entry {
     Request(Box<(Arc<Gateway>, Recording)>),
@@ -36,15 +53,13 @@ impl Recorder {
     /// Opens the file and starts the writer; none where nothing is to be recorded.
     ///
     /// # Errors
-    /// The file cannot be opened, or no thread or random bytes could be had.
-    pub fn start(log: &Log) -> io::Result<Option<Self>> {
+    /// See [`RecordError`].
+    pub fn start(log: &Log) -> Result<Option<Self>, RecordError> {
         let Some(path) = &log.trace_record else { return Ok(None) };
-        let named =
-            |error: io::Error| io::Error::new(error.kind(), format!("TRACE_RECORD `{path}`: {error}"));
-        let file = open(path).map_err(named)?;
-        let length = file.metadata().map_err(named)?.len();
+        let file = open(path, true).map_err(|error| unwritable(path, error))?;
+        let length = file.metadata().map_err(|error| unwritable(path, error))?.len();
         let mut key = [0; 32];
-        getrandom::fill(&mut key).map_err(|error| named(io::Error::other(error.to_string())))?;
+        getrandom::fill(&mut key).map_err(|error| RecordError::System(io::Error::other(error)))?;
         let (entries, queue) = sync_channel(MAX_QUEUED);
         let dropped = Arc::new(AtomicU64::new(0));
         let writer = Writer {
@@ -55,8 +70,24 @@ impl Recorder {
             dropped: Arc::clone(&dropped),
             over: false,
         };
-        thread::Builder::new().name("recorder".into()).spawn(move || writer.run(&queue))?;
+        thread::Builder::new()
+            .name("recorder".into())
+            .spawn(move || writer.run(&queue))
+            .map_err(RecordError::System)?;
         Ok(Some(Self { entries, dropped }))
+    }
+
+    /// Whether there is, or can be, such a file. It is not made: it would belong to whoever asks, not to the server.
+    ///
+    /// # Errors
+    /// [`RecordError::File`].
+    pub fn check(log: &Log) -> Result<(), RecordError> {
+        let Some(path) = &log.trace_record else { return Ok(()) };
+        let found = match open(path, false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => folder(path).read_dir().map(drop),
+            found => found.map(drop),
+        };
+        found.map_err(|error| unwritable(path, error))
     }
 
     /// Queues a request.
@@ -68,16 +99,36 @@ impl Recorder {
 
     /// Waits until what was queued is written, but no longer than `limit`. Blocks.
     pub fn flush(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
         let (done, written) = sync_channel(1);
-        if self.entries.send(Entry::Flush(done)).is_ok() {
-            let _ = written.recv_timeout(limit);
+        let mut entry = Entry::Flush(done);
+        // A disk that hangs leaves the queue full, and an end that waits for it would never come.
+        while let Err(TrySendError::Full(returned)) = self.entries.try_send(entry) {
+            if Instant::now() >= deadline {
+                return;
+            }
+            thread::sleep(FULL);
+            entry = returned;
         }
+        let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }
 
-fn open(path: &str) -> io::Result<File> {
+fn unwritable(path: &str, source: io::Error) -> RecordError {
+    RecordError::File { path: path.to_owned(), source }
+}
+
+/// Where the file is or will be.
+fn folder(path: &str) -> &Path {
+    match Path::new(path).parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn open(path: &str, create: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.append(true).create(true);
+    options.append(true).create(create);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
@@ -139,3 +190,22 @@ impl Writer {
 
 /// A recording may hold a cached body or two: some hundred megabytes at the very worst.
 const MAX_QUEUED: usize = 512;
+
+/// Between two looks at a queue that is full.
+const FULL: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As where the disk hangs: the writer takes nothing.
+    #[test]
+    fn waiting_for_a_writer_that_hangs_has_an_end() {
+        let (entries, _queue) = sync_channel(1);
+        let recorder = Recorder { entries, dropped: Arc::default() };
+        // The first finds a place in the queue and waits for the writer, the second waits for a place.
+        for _ in 0..2 {
+            recorder.flush(Duration::from_millis(20));
+        }
+    }
+}

@@ -15,6 +15,7 @@ use acip_core::{config::Document, gateway::CompileError};
 use crate::{
     control, listener,
     process::{Phase, Process},
+    recorder::{RecordError, Recorder},
     store::{AddressError, StoreClient},
     thread,
     tls::{self, TlsError},
@@ -35,6 +36,9 @@ pub enum StartError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// What `TRACE_RECORD` names.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// The address.
     #[error("cannot listen on `{address}`: {source}; choose another `GATEWAY_HOST` or `GATEWAY_PORT`")]
     Listen {
@@ -57,13 +61,14 @@ pub struct Server {
 }
 
 /// All that keeps a document from being served, though it reads well: plugins and routes, the store's address, the
-/// files of TLS. Connects to nothing.
+/// files of TLS and of recordings. Connects to nothing, makes nothing.
 #[must_use]
 pub fn obstacles(document: &Document) -> Vec<StartError> {
     let compiled = acip_shell::plugins::compile(document.clone()).err().map(StartError::from);
     let store = StoreClient::check(&document.store).err().map(StartError::from);
     let tls = tls::acceptor(&document.server).err().map(StartError::from);
-    [compiled, store, tls].into_iter().flatten().collect()
+    let record = Recorder::check(&document.log).err().map(StartError::from);
+    [compiled, store, tls, record].into_iter().flatten().collect()
 }
 
 /// Serves until a signal ends it: SIGTERM or SIGINT drain, a second one ends now, SIGHUP reloads. `started` is told

@@ -165,10 +165,11 @@ fn demonstrate(source: &load::Source) -> Result<(), Failure> {
 }
 
 fn ended(result: Result<(), server::StartError>) -> Result<(), Failure> {
-    use server::StartError::{Compile, Listen, Store, Thread, Tls};
+    use acip_gateway::recorder::RecordError::{File, System};
+    use server::StartError::{Compile, Listen, Record, Store, Thread, Tls};
     result.map_err(|error| match error {
-        Compile(_) | Store(_) | Tls(_) => Failure::Configuration(error.to_string()),
-        Listen { .. } | Thread(_) => Failure::Runtime(error.to_string()),
+        Compile(_) | Store(_) | Tls(_) | Record(File { .. }) => Failure::Configuration(error.to_string()),
+        Listen { .. } | Thread(_) | Record(System(_)) => Failure::Runtime(error.to_string()),
     })
 }
 
