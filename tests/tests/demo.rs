@@ -17,6 +17,8 @@ impl Demo {
             .arg("demo")
             .env_clear()
             .envs([("GATEWAY_HOST", "127.0.0.1"), ("GATEWAY_PORT", "0"), ("RATE_LIMIT_MAX_REQUESTS", "20")])
+            // As where somebody has set up a gateway before: the demo is one of its own.
+            .envs([("ADMIN_TOKEN", acip_tests::ADMIN), ("REDIS_URL", "redis://127.0.0.1:9")])
             .current_dir(std::env::temp_dir())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

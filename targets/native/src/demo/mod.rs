@@ -17,7 +17,8 @@ use tokio::sync::oneshot;
 
 /// A demo whose backend already listens.
 pub(crate) struct Demo {
-    /// The gateway's configuration: the environment's, with the demo's backend and key.
+    /// The gateway's configuration: the environment's, with the demo's backend and key, and nothing of what would belie
+    /// the lines that are printed.
     pub(crate) document: Document,
     key: Secret,
     start_workers: oneshot::Sender<SocketAddr>,
@@ -56,6 +57,10 @@ pub(crate) fn prepare(mut document: Document) -> std::io::Result<Demo> {
         weight: NonZeroU32::MIN,
     }];
     document.auth.api_keys.push(StaticKey { name: "demo".into(), key: key.clone() });
+    // The lines are for a store of its own, for pages that are open to this machine, for plain HTTP.
+    document.store = Document::default().store;
+    document.auth.admin_token = None;
+    (document.server.tls_cert, document.server.tls_key) = (None, None);
     Ok(Demo { document, key, start_workers })
 }
 
