@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Need] = &[
     ("promtool", "prometheus"),
     ("chromium", "chromium"),
     ("pg_ctlcluster", "postgresql"),
+    ("nginx", "nginx"),
 ];
 
 /// Installs the packages whose programs are missing.
