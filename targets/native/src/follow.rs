@@ -1,7 +1,7 @@
 //! Follows what was changed in the store, so that a process without requests, and requests that ask the store nothing,
-//! have it within a second. It runs beside the health checks, on a connection of its own.
+//! have it within a second. It runs beside the health checks.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use acip_core::{
     control,
@@ -12,16 +12,13 @@ use tokio::time::sleep;
 use crate::{ports::now_ms, process::Process, store::StoreClient};
 
 /// Looks until the process drains; not at all where the store is an endpoint that counts what it is asked: there requests
-/// look ([`Ports::look_is_due`](acip_shell::Ports::look_is_due)). Call it within a `LocalRuntime`.
-pub(crate) async fn rounds(process: &Process) {
-    let settings = process.live.load().gateway.document().store.clone();
-    if settings.is_rest() {
+/// look ([`Ports::look_is_due`](acip_shell::Ports::look_is_due)).
+pub(crate) async fn rounds(process: &Process, store: &StoreClient) {
+    if matches!(store, StoreClient::Rest(_)) {
         return;
     }
-    // INVARIANT: the runtime threads have opened the same address before.
-    let Ok(store) = StoreClient::open(&settings, Arc::clone(&process.memory)) else { return };
     loop {
-        round(process, &store).await;
+        round(process, store).await;
         sleep(PAUSE).await;
     }
 }

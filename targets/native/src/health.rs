@@ -7,7 +7,6 @@ use acip_core::{
     event::Event,
     origins::{Observation, OriginId},
 };
-use futures_util::future::join4;
 use http::{Request, header};
 use http_body_util::Empty;
 use hyper::{body::Bytes, client::conn::http1};
@@ -20,31 +19,13 @@ use tokio::{
 use crate::{
     entropy::Supply,
     events::Events,
-    follow, jobs,
     ports::now_ms,
-    process::{Live, Phase, Process, lock},
-    rt, search,
+    process::{Live, Process, lock},
     upstream::Connector,
 };
 
-/// Checks until the process drains. Blocks.
-///
-/// # Errors
-/// The runtime cannot be set up.
-pub fn run(process: Arc<Process>) -> std::io::Result<()> {
-    rt::local()?.block_on(async move {
-        let mut phase = process.phase.subscribe();
-        tokio::select! {
-            _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
-            _ = join4(
-                rounds(&process), search::rounds(&process), follow::rounds(&process), jobs::rounds(&process)
-            ) => {}
-        }
-    });
-    Ok(())
-}
-
-async fn rounds(process: &Process) {
+/// Checks until the process drains. Call it within a `LocalRuntime`.
+pub(crate) async fn rounds(process: &Process) {
     let mut entropy = Supply::default();
     loop {
         let live = process.live.load_full();

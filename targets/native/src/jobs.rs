@@ -1,5 +1,5 @@
 //! Follows jobs that were submitted through this process, so that who listens hears of their end although no client
-//! asks for it. It runs beside the health checks, on a connection of its own, and only while somebody listens.
+//! asks for it. It runs beside the health checks, and asks only while somebody listens.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,31 +12,22 @@ use tokio::time::sleep;
 use crate::{ports::now_ms, process::Process, store::StoreClient};
 
 /// Looks until the process drains; ends at once where the store is this process's own, which no one else writes to.
-/// Call it within a `LocalRuntime`.
-pub(crate) async fn rounds(process: &Process) {
-    let settings = process.live.load().gateway.document().store.clone();
-    if settings.url.is_none() {
-        return;
-    }
-    let pause = if settings.is_rest() { PAUSE_REST } else { PAUSE };
-    let mut opened = None;
+pub(crate) async fn rounds(process: &Process, store: &StoreClient) {
+    let pause = match store {
+        StoreClient::Embedded(_) => return,
+        StoreClient::Rest(_) => PAUSE_REST,
+        StoreClient::Tcp(_) | StoreClient::Cluster(_) => PAUSE,
+    };
     loop {
         sleep(pause).await;
         let jobs = if process.events.is_heard() { process.events.jobs().look() } else { Vec::new() };
         if jobs.is_empty() {
             continue;
         }
-        // INVARIANT: the runtime threads have opened the same address before.
-        let Ok(store) =
-            opened.take().map_or_else(|| StoreClient::open(&settings, Arc::clone(&process.memory)), Ok)
-        else {
-            return;
-        };
         // A store that does not answer is told of by the requests that miss it.
-        if let Err(error) = look(process, &store, &jobs).await {
+        if let Err(error) = look(process, store, &jobs).await {
             tracing::debug!(%error, "no look at the records of jobs");
         }
-        opened = Some(store);
     }
 }
 

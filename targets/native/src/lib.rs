@@ -7,6 +7,7 @@
 extern crate self as acip_gateway;
 
 pub mod access;
+mod background;
 mod cli;
 pub mod connection;
 pub mod control;
@@ -15,7 +16,7 @@ pub mod entropy;
 pub mod events;
 pub mod export;
 mod follow;
-pub mod health;
+mod health;
 mod jobs;
 pub mod listener;
 pub mod logs;
@@ -29,7 +30,6 @@ pub mod server;
 pub mod store;
 pub mod thread;
 pub mod tls;
-pub mod upgrade;
 pub mod trust;
 pub mod upgrade;
 pub mod upstream;

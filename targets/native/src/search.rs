@@ -1,7 +1,7 @@
 //! The background search for workers that wrote their keys themselves (contract section 10). It runs beside the health
-//! checks, on a connection of its own, and never on a request.
+//! checks, and never on a request.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use acip_core::{
     plugins::worker_registry::Search,
@@ -12,10 +12,8 @@ use tokio::time::sleep;
 use crate::{entropy::Supply, ports::now_ms, process::Process, store::StoreClient};
 
 /// Searches every few seconds; ends at once where the store is this process's own, which no one else writes to.
-/// Call it within a `LocalRuntime`.
-pub async fn rounds(process: &Process) {
-    let settings = process.live.load().gateway.document().store.clone();
-    if settings.url.is_none() {
+pub(crate) async fn rounds(process: &Process, store: &StoreClient) {
+    if matches!(store, StoreClient::Embedded(_)) {
         return;
     }
     let mut entropy = Supply::default();
@@ -25,12 +23,10 @@ pub async fn rounds(process: &Process) {
         Duration::from_millis(Search::INTERVAL_MS + more_ms)
     };
     sleep(pause()).await;
-    // INVARIANT: the runtime threads have opened the same address before.
-    let Ok(store) = StoreClient::open(&settings, Arc::clone(&process.memory)) else { return };
     store.settled().await;
     loop {
         let search = Search::new(process.live.load().gateway.document());
-        match round(&search, &store).await {
+        match round(&search, store).await {
             Ok(0) => {}
             Ok(added) => tracing::info!(added, "workers found that no index names"),
             Err(error) => tracing::debug!(%error, "the search for workers stopped"),

@@ -13,7 +13,7 @@ use std::{
 use acip_core::{config::Document, gateway::CompileError};
 
 use crate::{
-    control, listener,
+    background, control, listener,
     process::{Phase, Process},
     recorder::{RecordError, Recorder},
     store::{AddressError, StoreClient},
@@ -127,9 +127,9 @@ impl Server {
                 return Err(error.into());
             }
         }
-        let checker = Arc::clone(&process);
+        let between = Arc::clone(&process);
         threads.push(
-            std::thread::Builder::new().name("checks".into()).spawn(move || crate::health::run(checker))?,
+            std::thread::Builder::new().name("background".into()).spawn(move || background::run(between))?,
         );
         tracing::info!(
             address = %address,
