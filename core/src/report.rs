@@ -1,6 +1,6 @@
 //! The gateway's own pages (contract section 8): which one was asked for, and the facts the shell adds.
 
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
 use crate::{event::Listening, flow::Flow, gateway::Gateway, origins::OriginView, verdict::Reply};
 
@@ -113,6 +113,11 @@ impl Report {
             Page::Events(listening) => Some(listening),
             _ => None,
         }
+    }
+
+    /// Workers online by region, where the page is that of metrics and the store told.
+    pub fn workers(&self) -> Option<BTreeMap<String, u64>> {
+        self.flow.counted.as_ref()?.workers.clone()
     }
 
     /// Renders the page.

@@ -10,6 +10,7 @@ use acip_tests::{ADMIN, Call, KEY, Stand, Target, wait_for};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::SendRequest;
+use serde_json::json;
 
 async fn page(stand: &Stand) -> String {
     let answer = stand.get("/gateway/metrics").bearer(ADMIN).send().await;
@@ -87,6 +88,23 @@ async fn every_request_is_counted_and_no_client_makes_series() {
     assert!(page.lines().count() < series[0] + 50, "{page}");
     assert!(!page.contains("/scan"), "a path became a label: {page}");
     lint(&page);
+}
+
+/// Workers that call another gateway, or write their keys themselves, count like those that call this one.
+#[tokio::test]
+async fn workers_online_are_those_that_the_store_tells_of() {
+    let stand = Stand::start(&[("REDIS_TIMEOUT", "5000")]);
+    let has = async |line: &str| page(&stand).await.lines().any(|found| found == line);
+    assert!(has("gateway_workers_online{region=\"unknown\"} 0").await);
+    let redis = stand.redis();
+    for (id, status) in [("w1", "online"), ("w2", "busy"), ("w3", "going_offline"), ("w4", "offline")] {
+        let worker = json!({"worker_id": id, "region": "far", "status": status});
+        redis.cli(&["SET", &format!("worker:{id}:status"), &worker.to_string()]);
+    }
+    redis.cli(&["SET", "worker:index", "[\"w1\",\"w2\",\"w3\",\"w4\"]"]);
+    wait_for("both", || has("gateway_workers_online{region=\"far\"} 2")).await;
+    let list = stand.get("/api/v1/workers").key(KEY).send().await.json();
+    assert_eq!((&list["total"], &list["online"]), (&json!(4), &json!(2)));
 }
 
 fn lint(page: &str) {

@@ -1,4 +1,4 @@
-//! The switch for metrics, and what the page of a fleet asks the store. Counting is a fold over what every request leaves behind
+//! The switch for metrics, and what their page asks the store: which workers are online, and the counters of a fleet. Counting is a fold over what every request leaves behind
 //! ([`crate::telemetry::metrics`]); the page is [`super::health`]'s.
 
 use alloc::{boxed::Box, sync::Arc};
@@ -53,19 +53,19 @@ impl Plugin for Metrics {
     }
 
     fn plan(&self, flow: &mut Flow, ask: &mut Ask) -> Plan {
-        let fleet = flow.fleet.as_ref().zip(flow.request.facts.fleet);
-        let Some((fleet, target)) = fleet.filter(|_| flow.page == Some(Page::Metrics)) else {
+        if flow.page != Some(Page::Metrics) {
             return Plan::Pass;
-        };
-        let hash = ask.hash(fleet.key(target), MAX_READ);
+        }
+        let fleet = flow.fleet.as_ref().zip(flow.request.facts.fleet);
+        let hash = fleet.map(|(fleet, target)| ask.hash(fleet.key(target), MAX_READ));
         let workers = self.census.ask(ask);
         let census = Arc::clone(&self.census);
         Plan::Judge(Box::new(move |flow, answers| {
-            // While the store is down, the page tells what this instance has counted.
+            // While the store is down, the page tells what this process or instance has counted, and of no workers.
             if answers.source == Source::Store {
-                let fields = answers.cells.hash(hash).unwrap_or_default();
+                let fields = hash.and_then(|hash| answers.cells.hash(hash)).unwrap_or_default();
                 let mut counted = Counters::from_fields(&fields);
-                counted.tell_workers(census.read(flow, answers, workers).unwrap_or_default());
+                counted.tell_workers(census.count(flow, answers, workers));
                 flow.counted = Some(Box::new(counted));
             }
             Ruling::Pass

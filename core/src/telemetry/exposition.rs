@@ -12,8 +12,6 @@ use super::{
 /// What only the shell knows at the moment of a scrape.
 #[derive(Clone, Debug, Default)]
 pub struct Gauges {
-    /// Unix ms.
-    pub now_ms: u64,
     /// Open client connections; none where no process holds any, or not all that count here.
     pub active_connections: Option<u64>,
     /// Commands sent to the store.
@@ -48,13 +46,9 @@ impl Metrics {
         page.counter("gateway_ratelimit_rejected_total", "Requests refused by a limit.", self.limited);
         let failures = "Requests refused for their credential.";
         page.labelled("gateway_auth_failures_total", failures, "reason", &self.auth_failures);
-        let workers = match self.told {
-            Some(_) => "Workers that the store tells of as online.",
-            None => "Workers that reported through this process within three heartbeats.",
-        };
-        page.family("gateway_workers_online", "gauge", workers);
-        for (region, count) in self.workers_online(gauges.now_ms) {
-            page.sample("gateway_workers_online", &label("region", region), count);
+        page.family("gateway_workers_online", "gauge", "GPU workers that the store tells of as online.");
+        for (region, count) in self.workers.iter().flatten() {
+            page.sample("gateway_workers_online", &label("region", region), *count);
         }
         let proxy = "Attempts on an origin that brought no response.";
         page.labelled("gateway_proxy_errors_total", proxy, "target", &self.proxy_errors);

@@ -4,7 +4,10 @@
 use alloc::{borrow::Cow, boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use http::StatusCode;
 
-use super::histogram::{Exemplar, Exemplars, Histogram};
+use super::{
+    export::SpanCounts,
+    histogram::{Exemplar, Exemplars, Histogram},
+};
 use crate::{
     config::Document,
     event::Event,
@@ -30,9 +33,10 @@ pub struct Metrics {
     pub(super) store_round_trips: u64,
     /// As above.
     pub(super) store_errors: u64,
-    workers: BTreeMap<String, Worker>,
-    /// Workers online by region, where the store told rather than the workers themselves.
-    pub(super) told: Option<BTreeMap<String, u64>>,
+    /// As above.
+    pub(super) spans: SpanCounts,
+    /// Workers online by region, as the store tells of them; none where it was not asked or did not answer.
+    pub(crate) workers: Option<BTreeMap<String, u64>>,
 }
 
 /// One route's requests, by [`METHODS`].
@@ -53,14 +57,6 @@ pub(super) struct Series {
     pub(super) exemplars: Exemplars,
 }
 
-#[derive(Clone, Debug)]
-struct Worker {
-    region: Option<String>,
-    /// One that went is remembered for a while, so that a thread that saw it earlier does not bring it back.
-    up: bool,
-    seen_ms: u64,
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         Self {
@@ -75,8 +71,8 @@ impl Default for Metrics {
             plugin_errors: BTreeMap::new(),
             store_round_trips: 0,
             store_errors: 0,
-            workers: BTreeMap::new(),
-            told: None,
+            spans: SpanCounts::default(),
+            workers: None,
         }
     }
 }
@@ -119,11 +115,11 @@ impl Metrics {
             self.failed(origin, name_of);
         }
         for event in &epilogue.events {
-            self.observe(event, outcome.now_ms, name_of);
+            self.observe(event, name_of);
         }
     }
 
-    fn observe(&mut self, event: &Event, now_ms: u64, name_of: NameOf<'_>) {
+    fn observe(&mut self, event: &Event, name_of: NameOf<'_>) {
         match event {
             Event::CacheHit { .. } => self.cache_hits += 1,
             Event::CacheMiss => self.cache_misses += 1,
@@ -135,15 +131,6 @@ impl Metrics {
                 *self.plugin_errors.entry(Cow::Borrowed(plugin)).or_default() += 1;
             }
             Event::RouterFailover { from } => self.failed(*from, name_of),
-            Event::WorkerOnline { worker, region } => {
-                self.see(worker, Worker { region: region.clone(), up: true, seen_ms: now_ms });
-            }
-            Event::WorkerUpdated { worker, region, up } => {
-                self.see(worker, Worker { region: region.clone(), up: *up, seen_ms: now_ms });
-            }
-            Event::WorkerOffline { worker } => {
-                self.see(worker, Worker { region: None, up: false, seen_ms: now_ms });
-            }
             _ => {}
         }
     }
@@ -172,23 +159,6 @@ impl Metrics {
             return None;
         }
         Some(self.route(pattern).series(method))
-    }
-
-    /// Keeps the newer of two sights of a worker, and its region from either.
-    fn see(&mut self, name: &str, mut seen: Worker) {
-        seen.region = seen.region.filter(|region| region.len() <= MAX_REGION_BYTES);
-        if let Some(known) = self.workers.get_mut(name) {
-            let (newer, older) =
-                if known.seen_ms <= seen.seen_ms { (seen, known.clone()) } else { (known.clone(), seen) };
-            *known = Worker { region: newer.region.or(older.region), ..newer };
-            return;
-        }
-        if self.workers.len() >= MAX_WORKERS {
-            self.workers.retain(|_, known| seen.seen_ms < known.seen_ms.saturating_add(WORKER_TTL_MS));
-        }
-        if self.workers.len() < MAX_WORKERS {
-            self.workers.insert(name.into(), seen);
-        }
     }
 
     fn route(&mut self, pattern: &str) -> &mut Route {
@@ -222,9 +192,6 @@ impl Metrics {
         }
         self.store_round_trips += other.store_round_trips;
         self.store_errors += other.store_errors;
-        for (name, worker) in &other.workers {
-            self.see(name, worker.clone());
-        }
     }
 
     /// Routes with a series of their own, then what found no place.
@@ -233,30 +200,21 @@ impl Metrics {
         named.chain(core::iter::once((OVERFLOW, &self.overflow)))
     }
 
-    /// Takes the store's word for how many workers are online, by region.
-    pub(crate) fn tell_workers(&mut self, regions: BTreeMap<String, u64>) {
-        let mut told = BTreeMap::new();
-        for (region, count) in regions {
-            let region = if region.len() <= MAX_REGION_BYTES { region.as_str() } else { OTHER };
-            add(&mut told, region, count, MAX_REGIONS);
-        }
-        self.told = Some(told);
-    }
-
-    /// Workers that reported through this process within three heartbeats, or those that the store told of; by region.
-    pub(super) fn workers_online(&self, now_ms: u64) -> BTreeMap<&str, u64> {
-        if let Some(told) = &self.told {
-            return gather(told.iter().map(|(region, count)| (region.as_str(), *count)));
-        }
-        let mut regions = BTreeMap::new();
-        for worker in self.workers.values().filter(|worker| worker.up) {
-            if now_ms < worker.seen_ms.saturating_add(WORKER_TTL_MS) {
-                let region = worker.region.as_deref().unwrap_or("unknown");
-                let full = regions.len() >= MAX_REGIONS && !regions.contains_key(region);
-                *regions.entry(if full { OTHER } else { region }).or_default() += 1;
+    /// Takes the store's word for how many workers are online, by region. It is never this process's own count: what calls
+    /// another gateway, or writes its keys itself, counts as well.
+    pub fn tell_workers(&mut self, regions: Option<BTreeMap<String, u64>>) {
+        self.workers = regions.map(|regions| {
+            let mut told = BTreeMap::new();
+            for (region, count) in regions {
+                let region = if region.len() <= MAX_REGION_BYTES { region.as_str() } else { OTHER };
+                add(&mut told, region, count, MAX_REGIONS);
             }
-        }
-        regions
+            // Without a series nobody is told that there is no worker (an alert on the sum would never fire).
+            if told.is_empty() {
+                told.insert(UNKNOWN.into(), 0);
+            }
+            told
+        });
     }
 }
 
@@ -369,9 +327,8 @@ const MAX_ROUTES: usize = 512;
 const MAX_WORDS: usize = 64;
 const MAX_STATUSES: usize = 48;
 const MAX_ORIGINS: usize = 256;
-const MAX_WORKERS: usize = 10_000;
 const MAX_REGIONS: usize = 64;
 /// Workers name their regions themselves.
 const MAX_REGION_BYTES: usize = 64;
-/// Three heartbeats, as the worker list counts.
-const WORKER_TTL_MS: u64 = 90_000;
+/// The region of workers that name none.
+pub(crate) const UNKNOWN: &str = "unknown";

@@ -43,10 +43,6 @@ fn epilogue(pattern: &str, method: Method, status: u16, events: Vec<Event>) -> E
 fn sample() -> Metrics {
     let document = fixture::document();
     let mut metrics = Metrics::default();
-    let online = |worker: &str, region: Option<&str>| Event::WorkerOnline {
-        worker: worker.into(),
-        region: region.map(Into::into),
-    };
     let all = vec![
         Event::CacheMiss,
         Event::CacheHit { stale: true },
@@ -54,23 +50,18 @@ fn sample() -> Metrics {
         Event::AuthRejected { reason: "unknown" },
         Event::RouterFailover { from: OriginId(0) },
         Event::PluginError { plugin: "cache-plugin", detail: "".into() },
-        online("w1", Some("us-west")),
-        online("w2", None),
-        online("w3", Some("us-west")),
-        Event::WorkerUpdated { worker: "w1".into(), region: None, up: true },
-        Event::WorkerOffline { worker: "w3".into() },
     ];
     metrics.record(&epilogue("/api/v1/jobs/{id}", Method::GET, 200, all), &document);
     metrics.record(&epilogue("/api/v1/jobs/{id}", Method::GET, 200, vec![]), &document);
     let odd = epilogue("quote\"back\\slash\n", Method::from_bytes(b"BREW").unwrap(), 418, vec![]);
     metrics.record(&odd, &document);
+    metrics.tell_workers(Some([("us-west".into(), 2), ("unknown".into(), 1)].into()));
     metrics
 }
 
 fn gauges() -> Gauges {
     Gauges {
         spans: SpanCounts { exported: 7, dropped: 2 },
-        now_ms: fixture::NOW_MS + 1,
         active_connections: Some(4),
         store_round_trips: 7,
         store_errors: 1,
@@ -95,7 +86,7 @@ fn every_sample_of_the_contract_is_there() {
         "gateway_cache_misses_total 1",
         "gateway_ratelimit_rejected_total 1",
         r#"gateway_auth_failures_total{reason="unknown"} 1"#,
-        r#"gateway_workers_online{region="us-west"} 1"#,
+        r#"gateway_workers_online{region="us-west"} 2"#,
         r#"gateway_workers_online{region="unknown"} 1"#,
         r#"gateway_proxy_errors_total{target="a"} 1"#,
         r#"gateway_plugin_errors_total{plugin="cache-plugin"} 1"#,
@@ -143,7 +134,6 @@ fn threads_add_up() {
         "gateway_overhead_seconds_count 6",
         "gateway_cache_hits_total 2",
         r#"gateway_proxy_errors_total{target="a"} 2"#,
-        r#"gateway_workers_online{region="us-west"} 1"#,
     ] {
         assert!(text.lines().any(|found| found == line), "missing `{line}` in\n{text}");
     }
@@ -190,44 +180,27 @@ fn an_access_line_says_what_happened_and_no_more() {
     assert!(pretty.contains("200 GET \"/x\" 1.500ms") && pretty.contains("identity=key_1"), "{pretty}");
 }
 
-/// Merges what threads saw, each at its time, and tells who is online then.
-fn online(threads: &[&[(u64, Event)]], now_ms: u64) -> Vec<(String, u64)> {
-    let mut sum = Metrics::default();
-    for events in threads {
-        let mut thread = Metrics::default();
-        for (after_ms, event) in *events {
-            let mut seen = epilogue("/x", Method::POST, 200, vec![event.clone()]);
-            seen.record.outcome.now_ms += after_ms;
-            thread.record(&seen, &fixture::document());
-        }
-        sum.merge(&thread);
-    }
-    let regions = sum.workers_online(fixture::NOW_MS + now_ms);
-    regions.into_iter().map(|(region, count)| (region.into(), count)).collect()
-}
-
 #[test]
-fn a_worker_that_calls_on_several_threads_is_one() {
-    let worker = || String::from("w");
-    let came = |at| (at, Event::WorkerOnline { worker: worker(), region: Some("eu".into()) });
-    let told = |at, up| (at, Event::WorkerUpdated { worker: worker(), region: None, up });
-    let went = |at| (at, Event::WorkerOffline { worker: worker() });
-    let eu = vec![(String::from("eu"), 1)];
-    // What each thread saw, then when, then who is online.
-    type Case<'c> = (&'c [&'c [(u64, Event)]], u64, &'c [(String, u64)]);
-    let cases: [Case<'_>; 8] = [
-        (&[&[came(0)], &[told(10, true)]], 20, &eu),
-        (&[&[told(10, true)], &[came(0)]], 20, &eu),
-        (&[&[came(0)], &[went(10)]], 20, &[]),
-        (&[&[went(10)], &[came(0)]], 20, &[]),
-        (&[&[went(10)], &[came(20)]], 30, &eu),
-        (&[&[came(0), told(10, false)]], 20, &[]),
-        (&[&[came(0)]], 89_999, &eu),
-        (&[&[came(0)]], 90_000, &[]),
-    ];
-    for (index, (threads, now_ms, wanted)) in cases.iter().enumerate() {
-        assert_eq!(online(threads, *now_ms), *wanted, "case {index}");
-    }
+fn workers_are_those_that_the_store_tells_of() {
+    let samples = |regions: Option<&[(&str, u64)]>| {
+        let mut metrics = Metrics::default();
+        let regions =
+            regions.map(|told| told.iter().map(|(region, count)| ((*region).into(), *count)).collect());
+        metrics.tell_workers(regions);
+        let text = metrics.render(&gauges(), false);
+        let lines = text.lines().filter_map(|line| line.strip_prefix("gateway_workers_online{region="));
+        lines.map(String::from).collect::<Vec<_>>()
+    };
+    // Who did not ask knows nothing; who was told of none says so.
+    assert_eq!(samples(None), [""; 0]);
+    assert_eq!(samples(Some(&[])), ["\"unknown\"} 0"]);
+    assert_eq!(samples(Some(&[("eu", 2), ("us", 1)])), ["\"eu\"} 2", "\"us\"} 1"]);
+    let long = "x".repeat(65);
+    assert_eq!(samples(Some(&[(&long, 3)])), ["\"other\"} 3"]);
+    let many: Vec<_> = (0..100).map(|number| format!("r{number:03}")).collect();
+    let many: Vec<_> = many.iter().map(|region| (region.as_str(), 1)).collect();
+    let shown = samples(Some(&many));
+    assert_eq!((shown.len(), shown[0].as_str()), (65, "\"other\"} 36"));
 }
 
 #[test]
@@ -306,7 +279,7 @@ fn what_is_watched_is_shown() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/observability");
     let page = sample().render(&gauges(), false);
     let mut found = 0;
-    for file in ["alerts.yml", "dashboard.json"] {
+    for file in ["alerts.yml", "alerts_test.yml", "dashboard.json"] {
         let text = std::fs::read_to_string(folder.join(file)).unwrap();
         for word in text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_' && char != ':') {
             if word.starts_with("gateway_") {
@@ -318,11 +291,19 @@ fn what_is_watched_is_shown() {
         }
     }
     assert!(found > 20, "{found} names");
-    let rules = Command::new("promtool").args(["check", "rules"]).arg(folder.join("alerts.yml")).output();
-    match rules {
-        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
-        Err(_) => {
-            assert!(std::env::var_os("CI").is_none(), "promtool is missing; `cargo xtask test` installs it");
+    // What the rules say is well formed, and each alert fires when it should.
+    for (what, file) in [("check", "alerts.yml"), ("test", "alerts_test.yml")] {
+        match Command::new("promtool").args([what, "rules"]).arg(folder.join(file)).output() {
+            Ok(output) => {
+                let said = [output.stdout, output.stderr].concat();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+            }
+            Err(_) => {
+                assert!(
+                    std::env::var_os("CI").is_none(),
+                    "promtool is missing; `cargo xtask test` installs it"
+                );
+            }
         }
     }
 }

@@ -57,14 +57,14 @@ impl NativePorts {
 
 impl NativePorts {
     /// All threads' counters as one page.
-    fn metrics(&self, format: MetricsFormat) -> String {
+    fn metrics(&self, report: &Report, format: MetricsFormat) -> String {
         let process = &self.thread.process;
         let mut sum = Metrics::default();
         for thread in lock(&process.metrics).iter() {
             sum.merge(&lock(thread));
         }
+        sum.tell_workers(report.workers());
         let gauges = Gauges {
-            now_ms: now_ms(),
             active_connections: u64::try_from(process.connections.load(Relaxed)).ok(),
             store_round_trips: process.store_round_trips.load(Relaxed),
             store_errors: process.store_errors.load(Relaxed),
@@ -242,7 +242,7 @@ impl Ports for NativePorts {
             memory_bytes: resident_bytes(),
             connections: u64::try_from(process.connections.load(Relaxed)).ok(),
             heard: Heard::default(),
-            metrics: report.metrics().map_or_else(String::new, |format| self.metrics(format)),
+            metrics: report.metrics().map_or_else(String::new, |format| self.metrics(report, format)),
         }
     }
 }

@@ -172,6 +172,7 @@ impl<P: EdgePorts> Ports for P {
     }
 
     async fn status(&self, report: &Report) -> Status {
+        self.instance().tell_workers(report.workers());
         self.instance().status(EdgePorts::now_ms(self), EdgePorts::mono_us(self), report.metrics())
     }
 }

@@ -6,6 +6,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     sync::Arc,
 };
 
@@ -378,10 +379,14 @@ impl Instance {
         })
     }
 
+    /// For [`Ports::status`]: workers online by region, for the metrics page.
+    pub(crate) fn tell_workers(&self, regions: Option<BTreeMap<String, u64>>) {
+        self.metrics.borrow_mut().tell_workers(regions);
+    }
+
     /// For [`Ports::status`]: what this instance knows of itself, and its metrics where the page shows them.
     pub fn status(&self, now_ms: u64, mono_us: u64, metrics: Option<MetricsFormat>) -> Status {
         let gauges = Gauges {
-            now_ms,
             active_connections: None,
             store_round_trips: self.round_trips.get(),
             store_errors: self.store_errors.get(),

@@ -185,8 +185,8 @@ impl Report {
 }
 
 fn fleet(flow: &mut Flow, open_metrics: bool) -> Option<String> {
-    let (counted, facts) = (flow.counted.take()?, &flow.request.facts);
-    let gauges = Gauges { now_ms: facts.now_ms, target: facts.fleet?, ..Gauges::default() };
+    let gauges = Gauges { target: flow.request.facts.fleet?, ..Gauges::default() };
+    let counted = flow.counted.take()?;
     Some(counted.render(&gauges, open_metrics))
 }
 

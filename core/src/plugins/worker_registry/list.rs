@@ -2,7 +2,6 @@
 
 use alloc::{
     boxed::Box,
-    collections::BTreeMap,
     string::{String, ToString},
     vec::Vec,
 };
@@ -10,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{GUARD_MS, INDEX, MOST, Rules, TTL_MS, query::Query};
+use super::{GUARD_MS, INDEX, MOST, Rules, TTL_MS, is_up, query::Query};
 use crate::{
     config::WorkersFormat,
     flow::Flow,
@@ -20,34 +19,14 @@ use crate::{
     verdict::Answer,
 };
 
-/// The workers of the row: a snapshot as it was written here before, or the raw keys. None if it is neither.
+/// The workers of the row, and what is to be written of it: a snapshot for others, and less of the index. None if it is no
+/// such row.
 pub(super) fn workers(rules: &Rules, flow: &mut Flow, row: &Bytes) -> Option<Vec<Object>> {
-    let mut row = json::object(Some(row))?;
-    if let Some(Value::Array(workers)) = row.remove("workers") {
-        return Some(workers.into_iter().filter_map(object).collect());
-    }
-    let mut column = |name: &str| match row.remove(name) {
-        Some(Value::Array(items)) => Some(items),
-        _ => None,
-    };
-    let (ids, status, gpu, heartbeat) =
-        (column("ids")?, column("status")?, column("gpu")?, column("heartbeat")?);
     let now_ms = flow.request.facts.now_ms;
-    let mut workers = Vec::new();
-    let mut gone = 0;
-    let cells = status.iter().zip(&gpu).zip(&heartbeat);
-    for (id, ((status, gpu), heartbeat)) in ids.iter().filter_map(Value::as_str).zip(cells) {
-        let known = Raw { status: parsed(status), gpu: parsed(gpu), heartbeat: heartbeat.as_str() };
-        match known.worker(id, now_ms) {
-            Some(worker) => workers.push(worker),
-            // Its keys have run out; the index has no clock of its own.
-            None if gone < MOST_REMOVED => {
-                gone += 1;
-                let (key, member) = (INDEX.into(), id.into());
-                flow.writes.push(Op::Index { key, member, max: MOST, remove: true });
-            }
-            None => {}
-        }
+    let Listed { workers, gone } = read(row, now_ms)?;
+    let Some(gone) = gone else { return Some(workers) };
+    for member in gone {
+        flow.writes.push(Op::Index { key: INDEX.into(), member, max: MOST, remove: true });
     }
     let value: Bytes = json!({ "workers": workers }).to_string().into();
     let key = rules.keys.snapshot();
@@ -58,6 +37,39 @@ pub(super) fn workers(rules: &Rules, flow: &mut Flow, row: &Bytes) -> Option<Vec
         }
     }));
     Some(workers)
+}
+
+/// The workers of a row.
+pub(super) struct Listed {
+    pub(super) workers: Vec<Object>,
+    /// Ids in the index whose keys have run out, a few at a time; none where the row was a snapshot.
+    gone: Option<Vec<String>>,
+}
+
+/// Reads a snapshot as it was written here before, or the raw keys. None if it is neither.
+pub(super) fn read(row: &Bytes, now_ms: u64) -> Option<Listed> {
+    let mut row = json::object(Some(row))?;
+    if let Some(Value::Array(workers)) = row.remove("workers") {
+        return Some(Listed { workers: workers.into_iter().filter_map(object).collect(), gone: None });
+    }
+    let mut column = |name: &str| match row.remove(name) {
+        Some(Value::Array(items)) => Some(items),
+        _ => None,
+    };
+    let (ids, status, gpu, heartbeat) =
+        (column("ids")?, column("status")?, column("gpu")?, column("heartbeat")?);
+    let (mut workers, mut gone) = (Vec::new(), Vec::new());
+    let cells = status.iter().zip(&gpu).zip(&heartbeat);
+    for (id, ((status, gpu), heartbeat)) in ids.iter().filter_map(Value::as_str).zip(cells) {
+        let known = Raw { status: parsed(status), gpu: parsed(gpu), heartbeat: heartbeat.as_str() };
+        match known.worker(id, now_ms) {
+            Some(worker) => workers.push(worker),
+            // The index has no clock of its own.
+            None if gone.len() < MOST_REMOVED => gone.push(id.into()),
+            None => {}
+        }
+    }
+    Some(Listed { workers, gone: Some(gone) })
 }
 
 /// The keys of one worker.
@@ -114,12 +126,12 @@ pub(super) fn answer(rules: &Rules, workers: &[Object], query: &Query) -> Answer
     let body = match query.format {
         WorkersFormat::Backend => Value::Array(wanted.iter().map(|worker| backend(worker)).collect()),
         WorkersFormat::Gateway => json!({
-            "workers": wanted,
-            "total": wanted.len(),
-            "online": count(|status| status != "offline"),
-            "busy": count(|status| status == "busy"),
-            "idle": count(|status| status == "online" || status == "idle"),
-        }),
+                "workers": wanted,
+                "total": wanted.len(),
+        "online": count(is_up),
+                "busy": count(|status| status == "busy"),
+                "idle": count(|status| status == "online" || status == "idle"),
+            }),
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -127,16 +139,9 @@ pub(super) fn answer(rules: &Rules, workers: &[Object], query: &Query) -> Answer
     Answer { status: StatusCode::OK, headers, body: body.to_string().into(), close: false }
 }
 
-/// How many are online, by region.
-pub(super) fn online(workers: &[Object]) -> BTreeMap<String, u64> {
-    let mut regions = BTreeMap::new();
-    for worker in workers {
-        if json::text(worker, "status").is_some_and(|status| status != "offline") {
-            let region = json::text(worker, "region").unwrap_or("unknown");
-            *regions.entry(region.to_string()).or_default() += 1;
-        }
-    }
-    regions
+/// See [`is_up`].
+pub(super) fn is_online(worker: &Object) -> bool {
+    json::text(worker, "status").is_some_and(is_up)
 }
 
 /// `status=idle` asks for what is counted as idle: a worker that is online says nothing more of itself.

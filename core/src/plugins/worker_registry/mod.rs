@@ -12,13 +12,19 @@ pub use search::Search;
 
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc};
 
-use super::{keyspace::Keyspace, routes::RouteKind};
+use self::list::Listed;
+use super::{
+    json::{self, Object},
+    keyspace::Keyspace,
+    routes::RouteKind,
+};
 use crate::{
     config::{Document, Regions, WorkersFormat},
     flow::Flow,
     plugin::{Answers, Plan, Plugin, Ruling, Source},
     refusal::{ErrorCode, Refusal},
-    store::{Ask, Slot, Workers},
+    store::{Ask, Cells, Slot, Workers},
+    telemetry::metrics::UNKNOWN,
 };
 
 /// `worker-registry-plugin`.
@@ -41,30 +47,49 @@ impl WorkerRegistry {
     }
 }
 
-/// Counts the workers that are online, for metrics.
+/// Who is online, for metrics and for whoever listens to events.
 #[derive(Debug)]
-pub(super) struct Census {
+pub struct Census {
     rules: Rules,
 }
 
 impl Census {
-    pub(super) fn new(document: &Document) -> Self {
+    /// For the store of a document.
+    pub fn new(document: &Document) -> Self {
         Self { rules: Rules::new(document) }
     }
 
-    pub(super) fn ask(&self, ask: &mut Ask) -> Slot<Workers> {
+    /// Asks for the list.
+    pub fn ask(&self, ask: &mut Ask) -> Slot<Workers> {
         ask.workers(self.rules.keys.snapshot(), INDEX.into(), MOST)
     }
 
-    /// By region.
-    pub(super) fn read(
+    /// Their ids and regions; none where there is no answer.
+    pub fn online(
+        cells: &Cells<'_>,
+        slot: Slot<Workers>,
+        now_ms: u64,
+    ) -> Option<BTreeMap<String, Option<String>>> {
+        let Listed { workers, .. } = list::read(&cells.workers(slot)?, now_ms)?;
+        let text = |worker: &Object, name: &str| json::text(worker, name).map(String::from);
+        let online = workers.iter().filter(|worker| list::is_online(worker));
+        Some(online.filter_map(|it| Some((text(it, "worker_id")?, text(it, "region")))).collect())
+    }
+
+    /// How many they are, by region.
+    pub(super) fn count(
         &self,
         flow: &mut Flow,
         answers: &Answers<'_>,
         slot: Slot<Workers>,
     ) -> Option<BTreeMap<String, u64>> {
         let workers = list::workers(&self.rules, flow, &answers.cells.workers(slot)?)?;
-        Some(list::online(&workers))
+        let mut regions = BTreeMap::new();
+        for worker in workers.iter().filter(|worker| list::is_online(worker)) {
+            let region = json::text(worker, "region").unwrap_or(UNKNOWN);
+            *regions.entry(String::from(region)).or_default() += 1;
+        }
+        Some(regions)
     }
 }
 
@@ -141,6 +166,12 @@ impl WorkerRegistry {
 /// These keys are shared with Python workers and servers, so they carry no prefix of ours.
 fn status_key(id: &str) -> String {
     format!("worker:{id}:status")
+}
+
+/// Whether a worker of this status is online, for the list, the metric and the events alike: one that is going offline
+/// takes no more jobs.
+fn is_up(status: &str) -> bool {
+    !matches!(status, "offline" | "going_offline")
 }
 
 const INDEX: &str = "worker:index";

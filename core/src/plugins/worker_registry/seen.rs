@@ -4,7 +4,7 @@ use alloc::{boxed::Box, format, string::String, string::ToString, sync::Arc};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{GUARD_MS, INDEX, MOST, Rules, TTL_MS, status_key};
+use super::{GUARD_MS, INDEX, MOST, Rules, TTL_MS, is_up, status_key};
 use crate::{
     event::Event,
     flow::Flow,
@@ -158,10 +158,6 @@ fn state(call: Call, id: &str, known: Option<&Object>, body: &Object, now_ms: u6
     }
     state.insert("gpu".into(), Value::Object(gpu));
     Some(state)
-}
-
-fn is_up(status: &str) -> bool {
-    !matches!(status, "offline" | "going_offline")
 }
 
 fn is_status(status: &str) -> bool {

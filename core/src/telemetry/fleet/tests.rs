@@ -177,6 +177,38 @@ fn any_instance_shows_what_all_have_counted() {
 }
 
 #[test]
+fn a_process_tells_of_the_workers_of_its_store_too() {
+    let gateway = Arc::new(Gateway::compile(fixture::document()).unwrap());
+    let mut memory = Memory::default();
+    let mut set = |id: &str, worker: &str| {
+        let (key, value) = (format!("worker:{id}:status"), String::from(worker).into());
+        let ops = vec![
+            Op::Index { key: "worker:index".into(), member: id.into(), max: 10, remove: false },
+            Op::Set { key, value, ttl_ms: None, only_new: false },
+        ];
+        memory.apply(&Batch { now_ms: fixture::NOW_MS, ops });
+    };
+    set("w1", r#"{"status":"busy","region":"eu"}"#);
+    set("w2", r#"{"status":"online"}"#);
+    set("w3", r#"{"status":"going_offline","region":"eu"}"#);
+    set("w4", r#"{"status":"offline","region":"us"}"#);
+    set("w5", r#"{"status":"online","region":"us","last_heartbeat":"2001-01-01T00:00:00Z"}"#);
+    let mut workers = |source| {
+        let mut facts = fixture::facts();
+        facts.peer.ip = IpAddr::from([127, 0, 0, 1]);
+        let head = fixture::head("GET", "/gateway/metrics", &[("host", "localhost")]);
+        let Step::Asking(exchange) = gateway.begin(head, facts) else { panic!("the store is not asked") };
+        let row = memory.apply(exchange.batch());
+        match exchange.decide(Answers { cells: Cells(&row), source }) {
+            Verdict::Report(report) => report.workers(),
+            _ => panic!("no page"),
+        }
+    };
+    assert_eq!(workers(Source::Store), Some([("eu".into(), 1), ("unknown".into(), 1)].into()));
+    assert_eq!(workers(Source::Fallback), None);
+}
+
+#[test]
 fn a_page_on_health_asks_the_store_first() {
     let gateway = Arc::new(Gateway::compile(fixture::document()).unwrap());
     for (path, trips) in [
