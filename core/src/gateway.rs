@@ -21,8 +21,8 @@ use crate::{
     refusal::Refusal,
     report::Report,
     request::{Request, RequestHead},
-    store::{Ask, Batch},
-    telemetry::{fleet::Fleet, span::Tracer},
+    store::{Ask, Batch, Op},
+    telemetry::{Owed, fleet::Fleet, span::Tracer},
     verdict::{Answer, Closing, Refresh, Reply, Serve, Verdict},
 };
 
@@ -247,6 +247,11 @@ impl Gateway {
             return Step::Settled(exchange.decide(answers));
         }
         Step::Asking(exchange)
+    }
+
+    /// What tells the fleet of a target what one of its instances owes it; none where nothing is counted.
+    pub fn settles(&self, target: &str, owed: Owed) -> Option<Op> {
+        Some(self.fleet.as_ref()?.settle(target, owed)).filter(|_| owed != Owed::default())
     }
 
     /// Refuses a request whose head is not to be trusted, for a reason that the shell found while reading it. `head`

@@ -151,9 +151,6 @@ async fn counter(stand: &Stand, name: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_fails_costs_no_request() {
-    if !supported(&[Feature::OwnCounters]) {
-        return;
-    }
     let collector = Collector::start().await;
     let stand = stand(&collector, &[]);
     collector.answer(503);
@@ -168,7 +165,13 @@ async fn a_collector_that_fails_costs_no_request() {
     wait_for("the count", || async { counter(&stand, "gateway_spans_exported_total").await > 0 }).await;
     let log = stand.gateway.log();
     let told = |what: &str| log.lines().filter(|line| line.contains(what)).count();
-    assert_eq!((told("spans are not exported"), told("spans are exported again")), (1, 1), "{log}");
+    let told = (told("spans are not exported"), told("spans are exported again"));
+    // Each instance says it once, and there may be several.
+    if supported(&[Feature::OwnCounters]) {
+        assert_eq!(told, (1, 1), "{log}");
+    } else {
+        assert!(told.0 > 0, "{log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ pub struct Gauges {
     pub store_round_trips: u64,
     /// Commands that it did not answer in time, or with an error.
     pub store_errors: u64,
-    /// What became of spans of this process or instance.
+    /// What became of spans of this process or instance alone.
     pub spans: SpanCounts,
     /// Which build: `native`, `cloudflare`, `spin`, `lambda`.
     pub target: &'static str,
@@ -62,10 +62,10 @@ impl Metrics {
         );
         let errors = "Commands that the store did not answer.";
         page.counter("gateway_store_errors_total", errors, gauges.store_errors + self.store_errors);
-        let exported = "Spans that every collector took from this process.";
-        page.counter("gateway_spans_exported_total", exported, gauges.spans.exported);
+        let exported = "Spans that every collector took.";
+        page.counter("gateway_spans_exported_total", exported, gauges.spans.exported + self.spans.exported);
         let dropped = "Spans that found no place in the queue, or that a collector did not take.";
-        page.counter("gateway_spans_dropped_total", dropped, gauges.spans.dropped);
+        page.counter("gateway_spans_dropped_total", dropped, gauges.spans.dropped + self.spans.dropped);
         page.family("gateway_build_info", "gauge", "Version and target of this build.");
         let labels =
             format!("{},{}", label("version", env!("CARGO_PKG_VERSION")), label("target", gauges.target));

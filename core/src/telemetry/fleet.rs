@@ -8,18 +8,18 @@
 //! A field is a letter and its labels, separated by `|`; the label that may hold one stands last:
 //! `r|GET|200|/path` requests, `d|GET|3|/path` a bucket of their duration (`s` in place of its number: the sum in microseconds),
 //! `o|3` the same of the overhead, `c|hit`, `c|miss`, `l` refused by a limit, `a|reason`, `p|target`, `g|plugin`, `t` and `e`
-//! round trips and errors of the store.
+//! round trips and errors of the store, `x|out` and `x|lost` spans exported and dropped.
 
 use alloc::{format, string::String, vec::Vec};
 
 use super::{
+    export::SpanCounts,
     histogram::Histogram,
     metrics::{Metrics, OVERFLOW},
 };
 use crate::{
     Epilogue,
     config::Document,
-    event::Event,
     origins::OriginId,
     store::{Add, Op},
 };
@@ -50,8 +50,41 @@ impl Fleet {
         metrics.count(epilogue, &name_of);
         // The command that carries these counts is one, too.
         metrics.store_round_trips = 1 + u64::from(asked);
-        metrics.store_errors = u64::from(epilogue.events.contains(&Event::HealthDegraded));
+        self.add(target, &metrics)
+    }
+
+    /// Adds what an instance counted outside of its requests' own accounts.
+    pub(crate) fn settle(&self, target: &str, owed: Owed) -> Op {
+        let mut metrics = Metrics::default();
+        (metrics.spans, metrics.store_errors) = (owed.spans, owed.store_errors);
+        self.add(target, &metrics)
+    }
+
+    fn add(&self, target: &str, metrics: &Metrics) -> Op {
         Op::Tally { key: self.key(target), adds: metrics.to_adds(), max: MAX_FIELDS, ttl_ms: TTL_MS }
+    }
+}
+
+/// What an instance counts when a request's own counts are closed already, or cannot be told because the store is down: it
+/// owes them to its fleet, and tells them with a later command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owed {
+    /// What became of spans.
+    pub spans: SpanCounts,
+    /// Commands that the store did not answer.
+    pub store_errors: u64,
+}
+
+impl Owed {
+    /// What of it is not among `told`.
+    pub fn beyond(self, told: Self) -> Self {
+        Self {
+            spans: SpanCounts {
+                exported: self.spans.exported.saturating_sub(told.spans.exported),
+                dropped: self.spans.dropped.saturating_sub(told.spans.dropped),
+            },
+            store_errors: self.store_errors.saturating_sub(told.store_errors),
+        }
     }
 }
 
@@ -87,6 +120,8 @@ impl Metrics {
         }
         adds.fixed("t", self.store_round_trips);
         adds.fixed("e", self.store_errors);
+        adds.fixed("x|out", self.spans.exported);
+        adds.fixed("x|lost", self.spans.dropped);
         adds.0
     }
 
@@ -128,6 +163,8 @@ impl Metrics {
             "g" => self.add_plugin_errors(labels, count),
             "t" => self.store_round_trips = count,
             "e" => self.store_errors = count,
+            "x" if labels == "out" => self.spans.exported = count,
+            "x" if labels == "lost" => self.spans.dropped = count,
             _ => {}
         }
         Some(())

@@ -12,3 +12,4 @@ pub mod span;
 mod zipkin;
 
 pub use exposition::Gauges;
+pub use fleet::Owed;

@@ -129,6 +129,11 @@ impl<P: EdgePorts> Ports for P {
         EdgePorts::ask(self, batch)
     }
 
+    fn write(&self, batch: Batch) {
+        let ports = self.clone();
+        EdgePorts::spawn(self, async move { ports.instance().write(&ports, batch).await });
+    }
+
     fn fall_back(&self, batch: &Batch) -> Option<Vec<Cell>> {
         Some(self.instance().remember(batch))
     }

@@ -6,6 +6,7 @@ use std::{cell::RefCell, pin::Pin, pin::pin, rc::Rc};
 use acip_core::{
     OriginFailure,
     origins::OriginId,
+    store::Batch,
     telemetry::{
         export::{Exporter, Post},
         span::Span,
@@ -80,6 +81,8 @@ pub fn behind<P: Ports>(ports: &P, of: fn(&P) -> &Instance, say: fn(&str), spans
         if let Some(line) = of(&ports).exported(batch.len(), failure.as_deref(), ports.now_ms()) {
             say(&line);
         }
+        // What came of it is for the fleet's page, and this instance may never be called again.
+        of(&ports).write(&ports, Batch { now_ms: ports.now_ms(), ops: Vec::new() }).await;
     });
 }
 

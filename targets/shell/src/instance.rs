@@ -20,7 +20,7 @@ use acip_core::{
     report::{Heard, MetricsFormat, StoreStatus},
     store::{self, Batch, Memory, MemoryLimits, StoreError},
     telemetry::{
-        Gauges, access,
+        Gauges, Owed, access,
         export::{Exporter, Outbox},
         metrics::Metrics,
         notice,
@@ -58,6 +58,8 @@ pub struct Instance {
     /// Of what the store was sent, how much is among `round_trips`.
     counted: Cell<u64>,
     store_errors: Cell<u64>,
+    /// What of its own counts the fleet has been told.
+    told: Cell<Owed>,
     store: RefCell<StoreStatus>,
 }
 
@@ -152,6 +154,7 @@ impl Instance {
             round_trips: Cell::new(0),
             counted: Cell::new(0),
             store_errors: Cell::new(0),
+            told: Cell::default(),
             store: RefCell::new(StoreStatus {
                 mode: if has_store { "" } else { "embedded" },
                 up: true,
@@ -326,6 +329,18 @@ impl Instance {
                 store.error = Some(error);
                 line
             }
+        }
+    }
+
+    /// Writes a batch behind the client's back, and with it what the fleet has not been told yet: how exports went, and the
+    /// commands that found the store down.
+    pub(crate) async fn write(&self, ports: &impl Ports, mut batch: Batch) {
+        let all = Owed { spans: self.outbox.borrow().counts(), store_errors: self.store_errors.get() };
+        let owed = all.beyond(self.told.replace(all));
+        batch.ops.extend(self.fleet().and_then(|target| self.gateway().settles(target, owed)));
+        if !batch.ops.is_empty() && ports.ask(&batch).await.is_err() {
+            self.told.set(self.told.get().beyond(owed));
+            let _ = ports.fall_back(&batch);
         }
     }
 

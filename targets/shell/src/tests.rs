@@ -19,14 +19,14 @@ use acip_core::{
     facts::{Hints, Peer},
     outcome::End,
     plugin::{Plan, Plugin, Ruling},
-    store::{Ask, Op},
+    store::{Ask, Batch, Op, StoreError},
 };
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use scripted::{Chunks, Script, Scripted, Step, poll};
 
-use crate::{Body, BodyError, Instance, Moment, Visitor, serve};
+use crate::{Body, BodyError, Instance, Moment, Opened, Visitor, serve};
 
 /// A plugin whose behaviour is in the path.
 struct Probe;
@@ -439,4 +439,45 @@ fn spans_go_out_after_the_response_and_a_collector_that_fails_costs_nothing() {
     let page = instance.status(0, 0, format).metrics;
     let counts = |name: &str| page.lines().any(|line| line.starts_with(name) && !line.ends_with(" 0"));
     assert!(counts("gateway_spans_exported_total ") && counts("gateway_spans_dropped_total "), "{page}");
+}
+
+/// What no request's own counts can hold reaches the fleet with a later command, once.
+#[test]
+fn an_instance_tells_its_fleet_what_it_owes() {
+    let variables = [("REDIS_URL".to_owned(), "redis://a".to_owned())];
+    let Opened { instance, .. } = Instance::open("spin", variables, Moment { now_ms: 0, mono_us: 0 });
+    let ports = Scripted::new(1, vec![]);
+    // What one write adds to the fleet's counters.
+    let written = || {
+        ports.0.asked.borrow_mut().clear();
+        let batch = Batch { now_ms: 0, ops: Vec::new() };
+        assert!(poll(&mut pin!(instance.write(&ports, batch))).is_ready());
+        let adds = |op: &Op| match op {
+            Op::Tally { key, adds, .. } => {
+                assert_eq!(key, "gateway:metrics:spin");
+                adds.iter().map(|add| (add.field.clone(), add.by)).collect::<Vec<_>>()
+            }
+            other => panic!("{other:?}"),
+        };
+        let asked = ports.0.asked.borrow();
+        asked.iter().flat_map(|batch| batch.ops.iter().flat_map(adds)).collect::<Vec<_>>()
+    };
+    let owes = |adds: &[(&str, u64)]| -> Vec<_> {
+        adds.iter().map(|(field, by)| ((*field).to_owned(), *by)).collect()
+    };
+    assert_eq!(written(), []);
+    assert!(ports.0.asked.borrow().is_empty(), "no command for nothing");
+    for _ in 0..3 {
+        let _ = instance.asked("tcp", 1, Err(&StoreError::Timeout), 0);
+    }
+    let _ = instance.exported(7, None, 0);
+    let _ = instance.exported(2, Some("no"), 0);
+    ports.0.store_down.set(true);
+    let all = owes(&[("e", 3), ("x|out", 7), ("x|lost", 2)]);
+    assert_eq!(written(), all);
+    ports.0.store_down.set(false);
+    assert_eq!(written(), all, "the store did not take it");
+    assert_eq!(written(), []);
+    let _ = instance.exported(1, None, 0);
+    assert_eq!(written(), owes(&[("x|out", 1)]));
 }

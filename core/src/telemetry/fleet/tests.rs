@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 use super::*;
 use crate::{
     Gateway, Outcome, Status, Step, Verdict,
+    event::Event,
     outcome::{AccessRecord, End},
     plugin::{Answers, Source},
     plugins::fixture,
@@ -68,8 +69,14 @@ fn a_fleet_and_a_process_render_the_same() {
         process.record(&epilogue, &document);
         tally(&mut memory, &fleet, &epilogue);
     }
+    let spans = SpanCounts { exported: 5, dropped: 3 };
+    for store_errors in [1, 2] {
+        let ops = vec![fleet.settle("spin", Owed { spans, store_errors })];
+        memory.apply(&Batch { now_ms: 1_000, ops });
+    }
     let counted = Metrics::from_fields(&read(&mut memory, &fleet));
-    let gauges = Gauges { store_round_trips: 8, store_errors: 1, ..Gauges::default() };
+    let spans = SpanCounts { exported: 10, dropped: 6 };
+    let gauges = Gauges { store_round_trips: 8, store_errors: 3, spans, ..Gauges::default() };
     assert_eq!(counted.render(&Gauges::default(), false), process.render(&gauges, false));
 }
 
