@@ -235,6 +235,49 @@ async fn the_end_of_a_job_is_heard_once_though_nobody_reads_it() {
     );
 }
 
+/// A worker that falls silent makes no call that could tell of it, and one of another gateway makes none here.
+#[tokio::test]
+async fn workers_that_come_and_go_without_a_call_are_heard() {
+    let stand = Stand::start(&[]);
+    if is_refused_elsewhere(&stand).await {
+        return;
+    }
+    let redis = stand.redis();
+    let write = |id: &str| {
+        let status = json!({"worker_id": id, "region": "far", "status": "online"}).to_string();
+        redis.cli(&["SET", &format!("worker:{id}:status"), &status]);
+    };
+    redis.cli(&["SET", "worker:index", "[\"first\",\"second\"]"]);
+    write("first");
+    let mut listener = Listener::open(&stand.http(), "?name=gateway:worker:*", None).await;
+    // Looks go on until there was one without it.
+    let second = async {
+        let mut pause = tokio::time::interval(std::time::Duration::from_secs(3));
+        loop {
+            pause.tick().await;
+            redis.cli(&["DEL", "worker:second:status"]);
+            pause.tick().await;
+            write("second");
+        }
+    };
+    let all = tokio::select! { all = listener.until("gateway:worker:online") => all, () = second => unreachable!() };
+    assert!(
+        all.iter().all(|heard| heard.data["worker"] == "second"),
+        "who was there before is no news: {all:?}"
+    );
+    assert_eq!(all.last().expect("one").data["region"], "far");
+    write("second");
+    redis.cli(&["DEL", "worker:first:status"]);
+    let gone = async |listener: &mut Listener| loop {
+        let heard = listener.next().await.expect("one");
+        if heard.data["worker"] == "first" {
+            return heard;
+        }
+    };
+    let heard = gone(&mut listener).await;
+    assert_eq!((heard.name.as_str(), &heard.data["request_id"]), ("gateway:worker:offline", &Value::Null));
+}
+
 #[tokio::test]
 async fn who_may_not_and_what_is_no_event() {
     let stand = Stand::start(&[]);

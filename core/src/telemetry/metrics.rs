@@ -11,7 +11,6 @@ use super::{
 use crate::{
     config::Document,
     event::Event,
-    gather::gather,
     origins::OriginId,
     outcome::{End, Epilogue},
 };

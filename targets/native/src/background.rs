@@ -3,13 +3,14 @@
 
 use std::{io, sync::Arc};
 
-use futures_util::future::{join, join3};
+use futures_util::future::{join, join4};
 
 use crate::{
     follow, health, jobs,
     process::{Phase, Process},
     rt, search,
     store::StoreClient,
+    workers,
 };
 
 /// Goes round until the process drains. Blocks.
@@ -31,6 +32,11 @@ async fn at_the_store(process: &Process) {
     let settings = process.live.load().gateway.document().store.clone();
     // INVARIANT: the runtime threads have opened the same address before.
     let Ok(store) = StoreClient::open(&settings, Arc::clone(&process.memory)) else { return };
-    join3(search::rounds(process, &store), follow::rounds(process, &store), jobs::rounds(process, &store))
-        .await;
+    join4(
+        search::rounds(process, &store),
+        follow::rounds(process, &store),
+        jobs::rounds(process, &store),
+        workers::rounds(process, &store),
+    )
+    .await;
 }

@@ -5,7 +5,7 @@
 //! is filled for a while longer, so that one whose connection broke goes on where it was.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fmt::Write as _,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -18,7 +18,7 @@ use acip_core::{
     Epilogue,
     config::Document,
     event::{self, Event, Listening, Wanted},
-    plugins::job_tracker::Following,
+    plugins::{job_tracker::Following, worker_registry::Presence},
     report::Heard,
 };
 use acip_shell::Told;
@@ -39,6 +39,8 @@ pub struct Events {
     ring: Mutex<Ring>,
     /// Jobs, so that the end of each is told once. Known whether or not anybody hears.
     jobs: Mutex<Following>,
+    /// Workers that are up, while somebody hears.
+    workers: Mutex<Presence>,
     /// The number of the next event: changes with every one.
     told: watch::Sender<u64>,
 }
@@ -68,6 +70,7 @@ impl Default for Events {
             heard: AtomicBool::new(false),
             ring: Mutex::default(),
             jobs: Mutex::default(),
+            workers: Mutex::default(),
             told: watch::Sender::new(0),
         }
     }
@@ -88,10 +91,23 @@ impl Events {
     }
 
     fn is_news(&self, event: &Event) -> bool {
-        let of_job = |event: &Event| {
-            matches!(event, Event::JobSubmitted { .. } | Event::JobCompleted { .. } | Event::JobFailed { .. })
-        };
-        !of_job(event) || lock(&self.jobs).hears(event)
+        match event {
+            Event::JobSubmitted { .. } | Event::JobCompleted { .. } | Event::JobFailed { .. } => {
+                lock(&self.jobs).hears(event)
+            }
+            Event::WorkerOnline { .. } | Event::WorkerOffline { .. } | Event::WorkerUpdated { .. } => {
+                !self.is_heard() || lock(&self.workers).hears(event, now_ms())
+            }
+            _ => true,
+        }
+    }
+
+    /// Tells of workers that came or went without a call through this process; `online` are those that the list shows.
+    pub fn compare(&self, online: &BTreeMap<String, Option<String>>, now_ms: u64, document: &Document) {
+        let news = lock(&self.workers).learns(online, now_ms);
+        for event in news {
+            self.tell_one(&event, document);
+        }
     }
 
     /// Whether anybody hears, or was here a moment ago.
@@ -142,6 +158,7 @@ impl Events {
         if !self.is_heard() || ring.is_forgotten() {
             ring.clear();
             lock(&self.jobs).begins();
+            lock(&self.workers).begins();
             ring.since_ms = now_ms();
             self.heard.store(true, Relaxed);
         }

@@ -34,6 +34,7 @@ pub mod trust;
 pub mod upgrade;
 pub mod upstream;
 pub mod wire;
+mod workers;
 
 #[cfg(feature = "components")]
 pub use acip_components as components;

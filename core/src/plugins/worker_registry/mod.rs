@@ -2,12 +2,14 @@
 //! calls succeed through this gateway ([`seen`]), and `GET /api/v1/workers` answered from them ([`list`]).
 
 mod list;
+mod presence;
 mod query;
 mod search;
 mod seen;
 #[cfg(test)]
 mod tests;
 
+pub use presence::Presence;
 pub use search::Search;
 
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc};
