@@ -119,6 +119,8 @@ pub struct AccessRecord {
     pub status: StatusCode,
     /// Record id of the credential.
     pub identity: Option<String>,
+    /// Its tenant.
+    pub tenant: Option<String>,
     /// Client address, text.
     pub client: String,
     /// Fixed word where the gateway refused.
@@ -182,6 +184,7 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
     let mut ops = mem::take(&mut flow.writes);
     let fleet = flow.request.facts.fleet.zip(flow.fleet);
     let request = flow.request;
+    let (identity, tenant) = flow.identity.map(|identity| (identity.id, identity.tenant)).unzip();
     let mut epilogue = Epilogue {
         batch: None,
         events: flow.events,
@@ -195,7 +198,8 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
             method: request.head.method,
             route: Some(request.route),
             status,
-            identity: flow.identity.map(|identity| identity.id),
+            identity,
+            tenant,
             client: alloc::string::ToString::to_string(&request.client),
             refused,
             cache: flow.cache,

@@ -75,6 +75,10 @@ await page.waitForFunction((before) => document.getElementById("traffic").innerH
 await page.waitForFunction(() => Number(document.getElementById("rate").value.replaceAll(",", "")) > 0);
 await says("latency", "s$");
 await page.waitForSelector("#routes .row");
+// The gateway's own pages are no traffic, though this one asks for them all the time.
+assert.doesNotMatch(await page.locator("#routes").textContent(), /\/gateway\//);
+// Whom the limits refuse most.
+await says("most", "^other · default");
 
 for (const [name, width, height, colorScheme] of [["desktop", 1280, 900, "light"], ["phone", 360, 780, "dark"]]) {
   await page.setViewportSize({ width, height });

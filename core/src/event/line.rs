@@ -31,7 +31,12 @@ pub fn line(event: &Event, at_ms: u64, request: Option<&AccessRecord>, document:
         }
         Event::AuthRejected { reason } => line.reason = Some(*reason),
         Event::AuthValidated { id } => line.identity = Some(id),
-        Event::LimitExceeded { limit } => line.limit = Some(limit),
+        Event::LimitExceeded { limit } => {
+            line.limit = Some(limit);
+            // By whom, where it was no stranger.
+            line.identity = request.and_then(|record| record.identity.as_deref());
+            line.tenant = request.and_then(|record| record.tenant.as_deref());
+        }
         Event::CacheHit { stale } => line.stale = Some(*stale),
         Event::RouterSelected { origin } => line.origin = named(origin),
         Event::RouterFailover { from } => line.origin = named(from),
@@ -82,6 +87,8 @@ struct Line<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     identity: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stale: Option<bool>,
@@ -101,4 +108,25 @@ struct Line<'r> {
     plugin: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'r str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_by_a_limit_names_the_key_and_its_tenant() {
+        let event = Event::LimitExceeded { limit: "default".into() };
+        let told = |record: &AccessRecord| {
+            let text = line(&event, 1_000, Some(record), &Document::default());
+            let told: Value = serde_json::from_str(&text).unwrap();
+            [told["limit"].clone(), told["identity"].clone(), told["tenant"].clone()]
+        };
+        let mut record = AccessRecord::default();
+        assert_eq!(told(&record), [json!("default"), Value::Null, Value::Null]);
+        (record.identity, record.tenant) = (Some("key_1".into()), Some("acme".into()));
+        assert_eq!(told(&record), [json!("default"), json!("key_1"), json!("acme")]);
+    }
 }

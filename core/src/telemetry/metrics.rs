@@ -13,6 +13,7 @@ use crate::{
     event::Event,
     origins::OriginId,
     outcome::{End, Epilogue},
+    plugins::routes::RouteKind,
 };
 
 /// All counters of one thread, or of a process when merged.
@@ -106,8 +107,10 @@ impl Metrics {
                 Exemplar { trace_id: record.trace_id.clone(), us: outcome.total_us, at_ms: outcome.now_ms };
             series.exemplars.keep(series.duration.place(outcome.total_us), exemplar);
         }
-        // Of what was broken off or became a tunnel, nobody can say how long the origin was waited for.
-        if outcome.end == End::Complete && record.status != StatusCode::SWITCHING_PROTOCOLS {
+        // Of what was broken off or became a tunnel, nobody can say how long the origin was waited for. The gateway's own pages
+        // are work that clients' requests do not cost: a scrape or an open dashboard must not hide what these do.
+        let own = record.route.as_ref().is_some_and(|route| route.kind == RouteKind::Own);
+        if outcome.end == End::Complete && record.status != StatusCode::SWITCHING_PROTOCOLS && !own {
             self.overhead.observe(outcome.total_us.saturating_sub(outcome.origin_us));
         }
         if let (End::OriginBroke, Some(origin)) = (outcome.end, outcome.origin) {

@@ -16,6 +16,9 @@ let last = null;
 let refusal = "";
 const history = [];
 
+/** What this page and other watchers ask for is no traffic. */
+const isOwn = (route) => route?.startsWith("/gateway/") || route === metricsPath;
+
 /* Asking */
 
 async function ask(path, credential) {
@@ -47,6 +50,7 @@ function samples(text) {
     for (const [, name, value] of (match[2] ?? "").matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)) {
       labels[name] = value.replace(/\\(["\\n])/g, (_, c) => (c === "n" ? "\n" : c));
     }
+    if (isOwn(labels.route)) continue;
     if (!found.has(match[1])) found.set(match[1], []);
     found.get(match[1]).push({ labels, value: Number(match[3]) });
   }
@@ -202,11 +206,11 @@ function traffic() {
   legend("limits-legend", [["second", `limits ${number(now.limited)}/s`], ["third", `credentials ${number(now.denied)}/s`]]);
 }
 
-function routes(now) {
-  const counts = [...by(now.get("gateway_requests_total"), "route")].sort((a, b) => b[1] - a[1]).slice(0, 8);
-  const most = counts[0]?.[1] || 1;
-  $("routes").replaceChildren(...counts.map(([route, count]) =>
-    element("div", { class: "row" }, element("span", {}, route), meter(count / most, `${route}: ${count} requests`), element("span", {}, count.toLocaleString("en")))));
+/** The most of what was counted: `counts` are [name, number]. */
+function bars(id, counts, what, tone) {
+  const most = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 8);
+  $(id).replaceChildren(...most.map(([name, count]) =>
+    element("div", { class: "row" }, element("span", {}, name), meter(count / (most[0][1] || 1), `${name}: ${count} ${what}`, tone), element("span", {}, count.toLocaleString("en")))));
 }
 
 function card(state, title, facts, ...meters) {
@@ -230,7 +234,7 @@ function health(page) {
 function workers(page) {
   const regions = Map.groupBy ? Map.groupBy(page.workers, (it) => it.region ?? "unknown region") : new Map([["all regions", page.workers]]);
   const shown = [...regions].sort().flatMap(([region, list]) => [
-    element("h3", {}, `${region}: ${list.filter((it) => it.status !== "offline").length} of ${list.length}`),
+    element("h3", {}, `${region}: ${list.filter((it) => it.status && !/offline$/.test(it.status)).length} of ${list.length}`),
     ...list.map((it) => {
       const gpu = it.gpu ?? {};
       const memory = gpu.memory_total_mb && gpu.memory_used_mb != null ? gpu.memory_used_mb / gpu.memory_total_mb : null;
@@ -300,13 +304,24 @@ function keys(page) {
 
 let stream = new AbortController();
 const heard = [];
+const limited = new Map();
+
+/** Counts a refusal by its key. The one that was refused longest ago makes room. */
+function refused({ identity, tenant, limit }) {
+  const who = [identity ?? "no key, by address", tenant !== identity && tenant, limit].filter(Boolean).join(" · ");
+  const count = (limited.get(who) ?? 0) + 1;
+  limited.delete(who);
+  limited.set(who, count);
+  if (limited.size > 200) limited.delete(limited.keys().next().value);
+}
 
 function hear(block) {
   const field = (name) => block.split("\n").find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
   const data = field("data");
   if (!data) return null;
   const { name, time: at, request_id, trace_id, ...facts } = JSON.parse(data);
-  if (!facts.route?.startsWith("/gateway/") && $("events-pause").ariaPressed !== "true") {
+  if (name === "gateway:ratelimit:exceeded") refused(facts);
+  if (!isOwn(facts.route) && $("events-pause").ariaPressed !== "true") {
     heard.unshift([at?.slice(11, 23) ?? "", name.replace("gateway:", ""), Object.entries(facts).map(([fact, value]) => `${fact} ${value}`).join(" · ")]);
     heard.length = Math.min(heard.length, 100);
     if (heard.drawn !== false) requestAnimationFrame(show);
@@ -330,6 +345,7 @@ async function listen() {
       const answer = await fetch("/gateway/events", { headers, cache: "no-store", credentials: "omit", signal: stream.signal });
       if (answer.status === 501) {
         says("this build has no stream of events; the native gateway has");
+        $("most").closest("section").hidden = true;
         return;
       }
       if (!answer.ok) throw new Error(answer.status === 401 || answer.status === 403 ? "wants the admin token" : `answered ${answer.status}`);
@@ -364,12 +380,13 @@ async function look() {
     }
     last = { now, at };
     traffic();
-    routes(now);
+    bars("routes", by(now.get("gateway_requests_total"), "route"), "requests", "first");
   });
   await attempt(async () => plugins(await (await ask("/gateway/plugins", token)).json()));
   await attempt(async () => keys(await (await ask("/gateway/keys", token)).json()));
   if (key) await attempt(async () => workers(await (await ask("/api/v1/workers?format=gateway", key)).json()));
   $("workers-key").hidden = Boolean(key) && !problems.some((it) => it.startsWith("/api/"));
+  if (limited.size) bars("most", limited, "refusals", "client");
   if (refusal) problems.unshift(refusal);
   $("problem").hidden = problems.length === 0;
   $("problem").textContent = problems[0] ?? "";
