@@ -20,6 +20,7 @@ mod schema;
 mod secret;
 mod sections;
 mod settings;
+mod standard;
 mod toml_text;
 mod tree;
 mod url;

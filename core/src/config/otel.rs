@@ -58,6 +58,11 @@ impl Otel {
         self.enabled && !self.sdk_disabled && somewhere
     }
 
+    /// What the operator is to read where traces are switched on and go nowhere.
+    pub fn warning(&self) -> Option<&'static str> {
+        (self.enabled && !self.sdk_disabled && !self.is_on()).then_some(NOWHERE)
+    }
+
     /// Where OTLP/HTTP traces go: the URL for traces as it is, or the base URL with the protocol's path.
     pub fn otlp_traces_url(&self) -> Option<String> {
         let base = || Some(format!("{}/v1/traces", self.otlp_endpoint.as_ref()?.trim_end_matches('/')));
@@ -203,6 +208,9 @@ fn pair(text: &str) -> Option<(String, String)> {
     let name_ok = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
     (name_ok && !value.chars().any(char::is_control)).then(|| (name.to_owned(), value.into_owned()))
 }
+
+const NOWHERE: &str = "no traces are exported: `OTEL_ENABLED` is true and no collector is named; \
+                       set `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_ZIPKIN_ENDPOINT`";
 
 const BILLION: u32 = 1_000_000_000;
 

@@ -17,6 +17,7 @@ use super::{
     model::Document,
     rules, sections,
     settings::{IN_SECTIONS, ONLY_VARIABLES, Setting, WORKERS_FORMAT},
+    standard::STANDARD_NAMES,
     tree::{self, Entry, Node, Source, Tree},
     variables,
 };
@@ -74,7 +75,7 @@ impl Document {
 /// Every knob, in the order of the documentation; where two set the same, the one that counts is later. Platforms
 /// that cannot list their variables ask for these by name.
 pub fn scalars() -> impl Iterator<Item = &'static Setting> {
-    ONLY_VARIABLES.iter().chain(IN_SECTIONS).chain(core::iter::once(&WORKERS_FORMAT))
+    ONLY_VARIABLES.iter().chain(IN_SECTIONS).chain(core::iter::once(&WORKERS_FORMAT)).chain(STANDARD_NAMES)
 }
 
 /// Reads a tree in the shape of the file over what the document says already.

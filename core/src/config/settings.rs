@@ -18,6 +18,7 @@ use super::{
     knob::{Flaw, Knob},
     model::*,
     sections,
+    standard::WORDS_STANDARD_NAMES,
 };
 
 /// One knob.
@@ -48,7 +49,11 @@ pub(super) struct Words {
 
 /// The words of every knob, in the order of [`scalars`](super::read::scalars).
 pub(super) fn words() -> impl Iterator<Item = &'static Words> {
-    WORDS_ONLY_VARIABLES.iter().chain(WORDS_IN_SECTIONS).chain(core::iter::once(&WORDS_WORKERS_FORMAT))
+    WORDS_ONLY_VARIABLES
+        .iter()
+        .chain(WORDS_IN_SECTIONS)
+        .chain(core::iter::once(&WORDS_WORKERS_FORMAT))
+        .chain(WORDS_STANDARD_NAMES)
 }
 
 macro_rules! secrecy {
@@ -281,7 +286,7 @@ settings! {
         otlp_protocol = OtlpProtocol::Json, "OTEL_EXPORTER_OTLP_PROTOCOL", OneOf(OtlpProtocol::NAMES);
             "How OTLP/HTTP is written.";
             "Every OTLP/HTTP collector takes both, and people can read one of them.";
-        otlp_timeout_ms = 10_000, "OTEL_EXPORTER_OTLP_TIMEOUT", Number { min: 1, max: 600_000 };
+        otlp_timeout_ms = 10_000, "OTEL_EXPORTER_OTLP_TIMEOUT", EXPORT_MS;
             "Milliseconds for one export.";
             "The standard's default; no request waits for it.";
         max_queue = 2048, "OTEL_BSP_MAX_QUEUE_SIZE", Number { min: 1, max: 1_000_000 };
@@ -410,6 +415,8 @@ const WORDS_ONLY_VARIABLES: &[Words] = &[
     },
 ];
 
+/// Milliseconds for one export.
+pub(super) const EXPORT_MS: Kind = Number { min: 1, max: 600_000 };
 /// Longest window of a limit in ms: 31 days. Longer counts belong in billing.
 pub(super) const MAX_WINDOW_MS: u64 = 2_678_400_000;
 /// Largest limit: leaves the script's arithmetic exact.

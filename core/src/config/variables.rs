@@ -21,6 +21,8 @@ pub(super) fn are_known(env: &BTreeMap<String, String>, faults: &mut Faults<'_>)
                 Some((_, instead)) => format!("unknown variable; write {instead}"),
                 None => format!("unknown variable{}", suggestion(name, known())),
             }
+        } else if name.starts_with(LOGS_OF_OTEL) {
+            continue;
         } else if let Some(near) = nearest(name, known()).filter(|near| is_slip(name, near)) {
             format!("unknown variable; did you mean `{near}`?")
         } else {
@@ -71,6 +73,9 @@ const PREFIXES: &[&str] = &[
     "CORS_",
     "TLS_",
 ];
+
+/// The standard's batches of log records, two letters away from its batches of spans.
+const LOGS_OF_OTEL: &str = "OTEL_BLRP_";
 
 /// Names that other programs have for what we say in another way.
 const OTHERS_NAMES: &[(&str, &str)] = &[

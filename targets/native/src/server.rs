@@ -107,6 +107,9 @@ impl Server {
             .and_then(|threads| NonZeroUsize::try_from(threads).ok())
             .or_else(|| std::thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get);
+        if let Some(warning) = document.otel.warning() {
+            tracing::warn!("{warning}");
+        }
         let process = Arc::new(Process::new(document)?);
         let (address, listeners) =
             listener::bind(wanted, count).map_err(|source| StartError::Listen { address: wanted, source })?;

@@ -132,6 +132,9 @@ impl Instance {
             let detail = "set `REDIS_URL`, or `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN`";
             log.push(notice::json_line(moment.now_ms, LogLevel::Warn, message, Some(detail)));
         }
+        if let Some(warning) = gateway.document().otel.warning() {
+            log.push(notice::json_line(moment.now_ms, LogLevel::Warn, warning, None));
+        }
         let recorded = gateway.document().log.trace_record.as_ref().filter(|_| !bad);
         let recorded_bytes = recorded.map_or(0, |_| gateway.document().log.trace_max_bytes);
         let gateway = Arc::new(gateway);

@@ -42,6 +42,7 @@ fn check(file: Option<Source<'_>>, env: &[(&str, &str)], expected: &[&str]) {
 }
 
 mod any;
+mod otel;
 mod structure;
 
 #[test]
@@ -178,7 +179,8 @@ fn every_scalar_refuses_what_it_does_not_mean() {
 fn every_number_takes_its_borders() {
     for setting in scalars() {
         let Kind::Number { min, max } = setting.kind else { continue };
-        for n in [min, max] {
+        // What has no key sets what another one shows.
+        for n in [min, max].into_iter().filter(|_| !setting.key.is_empty()) {
             let document = ok(None, &[(setting.env, &n.to_string())]);
             assert_eq!((setting.show)(&document), serde_json::Value::from(n), "{}", setting.env);
         }

@@ -123,6 +123,9 @@ fn check(document: &Document) -> Result<(), Failure> {
     if !obstacles.is_empty() {
         return Err(Failure::Configuration(obstacles.join("\n")));
     }
+    if let Some(warning) = document.otel.warning() {
+        eprintln!("acip-gateway: warning: {warning}");
+    }
     say(&without_masks(&document.to_toml_masked()))
 }
 

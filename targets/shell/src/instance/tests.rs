@@ -16,6 +16,7 @@ fn the_operator_reads_what_is_wrong() {
     };
     check(&[], false, &["no store is configured"]);
     check(&[("REDIS_URL", "redis://a")], false, &[]);
+    check(&[("REDIS_URL", "redis://a"), ("OTEL_ENABLED", "true")], false, &["no collector is named"]);
     check(&[("AUTH_ENABLED", "perhaps"), ("REDIS_ULR", "redis://a")], true, &["REDIS_ULR", "AUTH_ENABLED"]);
     check(
         &[("GATEWAY_CONFIG", "[auth]\nenabled = 7"), ("REDIS_URL", "redis://a")],
