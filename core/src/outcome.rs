@@ -45,7 +45,7 @@ pub struct Outcome {
     pub failed: Vec<OriginId>,
     /// When the store was asked, after the start.
     pub store_at_us: u64,
-    /// Every attempt at an origin, in order, where the request is traced ([`crate::Forward::is_traced`]).
+    /// Every attempt at an origin, in order, where the request is traced ([`crate::Forward::is_traced`]) or attempts are counted.
     pub tries: Vec<Try>,
 }
 
@@ -111,6 +111,8 @@ pub struct AccessRecord {
     pub sampled: bool,
     /// Method.
     pub method: Method,
+    /// Whether it came by TLS.
+    pub tls: bool,
     /// The matched pattern.
     pub route: Option<Arc<Route>>,
     /// The path as it came, without its query; for the log only.
@@ -194,6 +196,7 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
             trace_id: crate::plugins::hex(&request.trace.trace_id),
             sampled,
             limit,
+            tls: request.facts.peer.tls,
             path: request.head.uri.path().into(),
             method: request.head.method,
             route: Some(request.route),

@@ -234,6 +234,20 @@ pub enum OriginFailure {
     ClientBody,
 }
 
+impl OriginFailure {
+    /// A word for spans and metrics (`error.type`).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Denied => "denied",
+            Self::Broken => "broken",
+            Self::Timeout => "timeout",
+            Self::BodyTooLarge => "body_too_large",
+            Self::ClientBody => "client_body",
+        }
+    }
+}
+
 /// What to do with the origin's response.
 pub struct Seal {
     /// Status and fields to send to the client.

@@ -20,6 +20,8 @@ pub struct Gauges {
     pub store_errors: u64,
     /// What became of spans of this process or instance alone.
     pub spans: SpanCounts,
+    /// Attempts on origins, as [`super::Attempts::render`] writes them; empty where they are not counted.
+    pub attempts: String,
     /// Which build: `native`, `cloudflare`, `spin`, `lambda`.
     pub target: &'static str,
 }
@@ -28,10 +30,10 @@ impl Metrics {
     /// Renders everything.
     pub fn render(&self, gauges: &Gauges, open_metrics: bool) -> String {
         let mut page = Page { text: String::with_capacity(8 << 10), open_metrics };
-        self.requests(&mut page);
+        self.requests(&mut page, &gauges.attempts);
         let overhead = "Time not spent waiting for the origin.";
         page.family("gateway_overhead_seconds", "histogram", overhead);
-        page.histogram("gateway_overhead_seconds", "", &self.overhead, &Exemplars::default());
+        page.histogram("gateway_overhead_seconds", "", &self.overhead, &Exemplars::default(), |_| true);
         let connections = "Open client connections.";
         page.family("gateway_active_connections", "gauge", connections);
         if let Some(open) = gauges.active_connections {
@@ -76,16 +78,13 @@ impl Metrics {
         page.text
     }
 
-    fn requests(&self, page: &mut Page) {
+    fn requests(&self, page: &mut Page, attempts: &str) {
         page.family("gateway_requests_total", "counter", "Requests by method, matched route and status.");
         self.each_series(|route, method, series| {
-            for (status, count) in &series.statuses {
+            for (status, count) in series.statuses() {
+                let status = status.map_or(String::from("other"), |status| format!("{status}"));
                 let labels = format!("{method},{route},{}", label("status", status));
-                page.sample("gateway_requests_total", &labels, *count);
-            }
-            if series.other_statuses > 0 {
-                let labels = format!("{method},{route},{}", label("status", "other"));
-                page.sample("gateway_requests_total", &labels, series.other_statuses);
+                page.sample("gateway_requests_total", &labels, count);
             }
         });
         let help = "Time from the request's head to the end of its response.";
@@ -94,20 +93,13 @@ impl Metrics {
             page.histogram(
                 "gateway_request_duration_seconds",
                 &format!("{method},{route}"),
-                &series.duration,
+                &series.duration(),
                 &series.exemplars,
+                |_| true,
             );
         });
-        let help = "The same by the names of OpenTelemetry's conventions.";
-        page.family(OF_CONVENTIONS, "histogram", help);
-        for (pattern, route) in self.routes() {
-            let pattern = label("http_route", pattern);
-            for (method, series) in route.series_by_method() {
-                let method = if method == "OTHER" { "_OTHER" } else { method };
-                let labels = format!("{},{pattern}", label("http_request_method", method));
-                page.histogram(OF_CONVENTIONS, &labels, &series.duration, &series.exemplars);
-            }
-        }
+        self.http_server(page);
+        page.text.push_str(attempts);
     }
 
     fn each_series(&self, mut with: impl FnMut(&str, &str, &super::metrics::Series)) {
@@ -120,14 +112,14 @@ impl Metrics {
     }
 }
 
-struct Page {
-    text: String,
-    open_metrics: bool,
+pub(super) struct Page {
+    pub(super) text: String,
+    pub(super) open_metrics: bool,
 }
 
 impl Page {
     /// OpenMetrics names a family of counters without their suffix.
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
+    pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
         let name = if self.open_metrics { name.strip_suffix("_total").unwrap_or(name) } else { name };
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
@@ -157,15 +149,17 @@ impl Page {
         }
     }
 
-    fn histogram<const N: usize>(
+    /// Of its buckets those that `shown` picks by their bounds.
+    pub(super) fn histogram<const N: usize>(
         &mut self,
         name: &str,
         labels: &str,
         histogram: &Histogram<N>,
         exemplars: &Exemplars,
+        shown: fn(u64) -> bool,
     ) {
         let comma = if labels.is_empty() { "" } else { "," };
-        for (place, (bound_us, count)) in histogram.buckets().enumerate() {
+        for (place, (bound_us, count)) in histogram.buckets().enumerate().filter(|(_, (at, _))| shown(*at)) {
             let bound = seconds(bound_us);
             let _ = write!(self.text, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {count}");
             self.exemplar(exemplars.at(place));
@@ -189,8 +183,6 @@ impl Page {
     }
 }
 
-const OF_CONVENTIONS: &str = "http_server_request_duration_seconds";
-
 /// Microseconds as decimal seconds, exactly; with a point, as OpenMetrics wants of a bound.
 fn seconds(us: u64) -> String {
     let text = format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
@@ -199,7 +191,7 @@ fn seconds(us: u64) -> String {
 }
 
 /// A label with its value escaped.
-fn label(name: &str, value: impl Display) -> String {
+pub(super) fn label(name: &str, value: impl Display) -> String {
     let value = format!("{value}").replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("{name}=\"{value}\"")
 }

@@ -6,8 +6,8 @@
 //! that a fleet's page and a process's are the same fold. Start at [`Fleet`].
 //!
 //! A field is a letter and its labels, separated by `|`; the label that may hold one stands last:
-//! `r|GET|200|/path` requests, `d|GET|3|/path` a bucket of their duration (`s` in place of its number: the sum in microseconds),
-//! `o|3` the same of the overhead, `c|hit`, `c|miss`, `l` refused by a limit, `a|reason`, `p|target`, `g|plugin`, `t` and `e`
+//! `h|GET|200t|3|/path` requests by a bucket of their duration (`s` in place of its number: the sum in microseconds), after their
+//! status `t` if by TLS and `b` if the origin broke off, `o|3` the same of the overhead, `c|hit`, `c|miss`, `l` refused by a limit, `a|reason`, `p|target`, `g|plugin`, `t` and `e`
 //! round trips and errors of the store, `x|out` and `x|lost` spans exported and dropped.
 
 use alloc::{format, string::String, vec::Vec};
@@ -15,7 +15,7 @@ use alloc::{format, string::String, vec::Vec};
 use super::{
     export::SpanCounts,
     histogram::Histogram,
-    metrics::{Metrics, OVERFLOW},
+    metrics::{Kind, Metrics, OVERFLOW},
 };
 use crate::{
     Epilogue,
@@ -94,15 +94,13 @@ impl Metrics {
         let mut adds = Adds(Vec::new());
         for (pattern, route) in self.routes() {
             for (method, series) in route.series_by_method() {
-                for (status, count) in &series.statuses {
-                    let spill = format!("r|{method}|other|{OVERFLOW}");
-                    adds.push(format!("r|{method}|{status}|{pattern}"), spill, *count);
+                for (kind, duration) in series.kinds() {
+                    let kind = kind.map_or(String::from(OTHER), Kind::word);
+                    adds.histogram(duration, |part| {
+                        let spill = format!("h|{method}|{OTHER}|{part}|{OVERFLOW}");
+                        (format!("h|{method}|{kind}|{part}|{pattern}"), spill)
+                    });
                 }
-                let field = format!("r|{method}|other|{pattern}");
-                adds.push(field, format!("r|{method}|other|{OVERFLOW}"), series.other_statuses);
-                adds.histogram(&series.duration, |part| {
-                    (format!("d|{method}|{part}|{pattern}"), format!("d|{method}|{part}|{OVERFLOW}"))
-                });
             }
         }
         adds.histogram(&self.overhead, |part| (format!("o|{part}"), String::new()));
@@ -142,17 +140,13 @@ impl Metrics {
     fn add_field(&mut self, field: &str, count: u64) -> Option<()> {
         let (letter, labels) = field.split_once('|').unwrap_or((field, ""));
         match letter {
-            "r" => {
+            "h" => {
                 let (method, rest) = labels.split_once('|')?;
-                let (status, pattern) = rest.split_once('|')?;
-                let status = if status == "other" { None } else { Some(status.parse().ok()?) };
-                self.series(pattern, method)?.add(status, count);
-            }
-            "d" => {
-                let (method, rest) = labels.split_once('|')?;
+                let (kind, rest) = rest.split_once('|')?;
                 let (part, pattern) = rest.split_once('|')?;
+                let kind = if kind == OTHER { None } else { Some(Kind::read(kind)?) };
                 let part = Part::read(part)?;
-                part.add(&mut self.series(pattern, method)?.duration, count);
+                part.add(self.series(pattern, method)?.kind(kind), count);
             }
             "o" => Part::read(labels)?.add(&mut self.overhead, count),
             "c" if labels == "hit" => self.cache_hits = count,
@@ -168,6 +162,20 @@ impl Metrics {
             _ => {}
         }
         Some(())
+    }
+}
+
+impl Kind {
+    fn word(self) -> String {
+        let mark = |has: bool, mark| if has { mark } else { "" };
+        format!("{}{}{}", self.status, mark(self.tls, "t"), mark(self.broke, "b"))
+    }
+
+    fn read(word: &str) -> Option<Self> {
+        let rest = word.trim_end_matches('b');
+        let status = rest.trim_end_matches('t');
+        let (tls, broke) = (status.len() < rest.len(), rest.len() < word.len());
+        Some(Self { status: status.parse().ok()?, tls, broke })
     }
 }
 
@@ -219,6 +227,8 @@ impl Part {
     }
 }
 
+/// Kinds past the cap.
+const OTHER: &str = "other";
 /// Two hundred series with all their buckets; a request on a route past them is counted as `overflow`.
 const MAX_FIELDS: u32 = 4096;
 /// What is read: the fields let in past the bound are far fewer.

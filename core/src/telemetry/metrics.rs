@@ -49,13 +49,24 @@ pub(super) struct Route {
 /// One method's requests on one route.
 #[derive(Clone, Debug)]
 pub(super) struct Series {
-    /// Status and count; few, so a list.
-    pub(super) statuses: Vec<(u16, u64)>,
-    /// Of statuses past the cap.
-    pub(super) other_statuses: u64,
-    pub(super) duration: Histogram<{ DURATION_US.len() }>,
+    /// Durations by what came of the requests; few, so a list.
+    kinds: Vec<(Kind, Duration)>,
+    /// Of kinds past the cap.
+    other: Duration,
     pub(super) exemplars: Exemplars,
 }
+
+/// What came of a request, as far as it is told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) status: u16,
+    /// Whether it came by TLS.
+    pub(super) tls: bool,
+    /// Whether the origin broke off.
+    pub(super) broke: bool,
+}
+
+pub(super) type Duration = Histogram<{ DURATION_US.len() }>;
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -79,12 +90,7 @@ impl Default for Metrics {
 
 impl Default for Series {
     fn default() -> Self {
-        Self {
-            statuses: Vec::new(),
-            other_statuses: 0,
-            duration: Histogram::new(&DURATION_US),
-            exemplars: Exemplars::default(),
-        }
+        Self { kinds: Vec::new(), other: Histogram::new(&DURATION_US), exemplars: Exemplars::default() }
     }
 }
 
@@ -100,12 +106,13 @@ impl Metrics {
         let outcome = &record.outcome;
         let pattern = record.route.as_ref().map_or(OTHER, |route| route.pattern.as_str());
         let series = self.route(pattern).series(record.method.as_str());
-        series.count(record.status.as_u16(), 1);
-        series.duration.observe(outcome.total_us);
+        let broke = outcome.end == End::OriginBroke;
+        let kind = Kind { status: record.status.as_u16(), tls: record.tls, broke };
+        series.kind(Some(kind)).observe(outcome.total_us);
         if record.sampled {
             let exemplar =
                 Exemplar { trace_id: record.trace_id.clone(), us: outcome.total_us, at_ms: outcome.now_ms };
-            series.exemplars.keep(series.duration.place(outcome.total_us), exemplar);
+            series.exemplars.keep(series.other.place(outcome.total_us), exemplar);
         }
         // Of what was broken off or became a tunnel, nobody can say how long the origin was waited for. The gateway's own pages
         // are work that clients' requests do not cost: a scrape or an open dashboard must not hide what these do.
@@ -245,31 +252,51 @@ impl Route {
 }
 
 impl Series {
-    fn count(&mut self, status: u16, times: u64) {
-        if let Some((_, count)) = self.statuses.iter_mut().find(|(have, _)| *have == status) {
-            *count += times;
-        } else if self.statuses.len() < MAX_STATUSES {
-            self.statuses.push((status, times));
-        } else {
-            // An origin that makes up statuses loses their exactness, not our memory.
-            self.other_statuses += times;
+    /// The durations of one kind; none: of those past the cap. An origin that makes up statuses loses their exactness, not
+    /// our memory.
+    pub(super) fn kind(&mut self, kind: Option<Kind>) -> &mut Duration {
+        if let Some(kind) = kind
+            && self.kinds.len() < MAX_KINDS
+            && self.kinds.iter().all(|(have, _)| *have != kind)
+        {
+            self.kinds.push((kind, Histogram::new(&DURATION_US)));
+        }
+        match self.kinds.iter_mut().find(|(have, _)| Some(*have) == kind) {
+            Some((_, duration)) => duration,
+            None => &mut self.other,
         }
     }
 
-    /// Adds what was counted elsewhere; no status: of those past the cap.
-    pub(super) fn add(&mut self, status: Option<u16>, times: u64) {
-        match status {
-            Some(status) => self.count(status, times),
-            None => self.other_statuses += times,
+    /// Durations of each kind, then what found no place.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (Option<Kind>, &Duration)> {
+        let known = self.kinds.iter().map(|(kind, duration)| (Some(*kind), duration));
+        known.chain(core::iter::once((None, &self.other)).filter(|(_, other)| other.count > 0))
+    }
+
+    /// How many requests had each status.
+    pub(super) fn statuses(&self) -> Vec<(Option<u16>, u64)> {
+        let mut counts: Vec<(Option<u16>, u64)> = Vec::new();
+        for (kind, duration) in self.kinds() {
+            let status = kind.map(|kind| kind.status);
+            match counts.iter_mut().find(|(have, _)| *have == status) {
+                Some((_, count)) => *count += duration.count,
+                None => counts.push((status, duration.count)),
+            }
         }
+        counts
+    }
+
+    /// Of all kinds.
+    pub(super) fn duration(&self) -> Duration {
+        let mut sum = self.other;
+        self.kinds.iter().for_each(|(_, duration)| sum.merge(duration));
+        sum
     }
 
     fn merge(&mut self, other: &Self) {
-        for (status, count) in &other.statuses {
-            self.count(*status, *count);
+        for (kind, duration) in other.kinds() {
+            self.kind(kind).merge(duration);
         }
-        self.other_statuses += other.other_statuses;
-        self.duration.merge(&other.duration);
         self.exemplars.merge(&other.exemplars);
     }
 }
@@ -289,6 +316,11 @@ fn add_word(counts: &mut BTreeMap<Cow<'static, str>, u64>, word: &str, times: u6
     *counts.entry(Cow::Owned(word.into())).or_default() += times;
 }
 
+/// The label of a method.
+pub(super) fn method_label(method: &str) -> &'static str {
+    METHODS.into_iter().find(|known| *known == method).unwrap_or(OTHER_METHOD)
+}
+
 /// Names an origin.
 pub(super) type NameOf<'n> = &'n dyn Fn(OriginId) -> Option<&'n str>;
 
@@ -296,20 +328,24 @@ pub(super) type NameOf<'n> = &'n dyn Fn(OriginId) -> Option<&'n str>;
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// The label of all others.
-const OTHER_METHOD: &str = "OTHER";
+pub(super) const OTHER_METHOD: &str = "OTHER";
 
-/// Bounds from a store hit to the longest `jobs/sync`.
-pub(super) const DURATION_US: [u64; 14] = [
+/// Bounds from a store hit to the longest `jobs/sync`; from 5 ms to 10 s those that OpenTelemetry's conventions advise.
+pub(super) const DURATION_US: [u64; 18] = [
     1_000,
     5_000,
     10_000,
     25_000,
     50_000,
+    75_000,
     100_000,
     250_000,
     500_000,
+    750_000,
     1_000_000,
     2_500_000,
+    5_000_000,
+    7_500_000,
     10_000_000,
     30_000_000,
     60_000_000,
@@ -327,7 +363,7 @@ pub(super) const OVERFLOW: &str = "overflow";
 /// Far above the built-in rules and any sane number of `[[routes]]`.
 const MAX_ROUTES: usize = 512;
 const MAX_WORDS: usize = 64;
-const MAX_STATUSES: usize = 48;
+const MAX_KINDS: usize = 48;
 const MAX_ORIGINS: usize = 256;
 const MAX_REGIONS: usize = 64;
 /// Workers name their regions themselves.

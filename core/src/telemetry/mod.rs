@@ -5,6 +5,7 @@ pub mod export;
 mod exposition;
 pub(crate) mod fleet;
 mod histogram;
+mod http;
 pub mod metrics;
 pub mod notice;
 mod otlp;
@@ -13,3 +14,4 @@ mod zipkin;
 
 pub use exposition::Gauges;
 pub use fleet::Owed;
+pub use http::Attempts;

@@ -17,7 +17,6 @@ use crate::{
     flow::Flow,
     http::trace,
     outcome::{CacheStatus, End, Outcome, Try, TryEnd},
-    verdict::OriginFailure,
 };
 
 /// One span, finished.
@@ -208,7 +207,7 @@ impl Tracer {
                 failed
             }
             TryEnd::Failed(failure) => {
-                facts.push(("error.type", Value::Word(word(failure))));
+                facts.push(("error.type", Value::Word(failure.as_str())));
                 true
             }
             TryEnd::Left => {
@@ -279,17 +278,6 @@ fn version(version: Version) -> &'static str {
         Version::HTTP_2 => "2",
         Version::HTTP_3 => "3",
         _ => "1.1",
-    }
-}
-
-fn word(failure: OriginFailure) -> &'static str {
-    match failure {
-        OriginFailure::Unreachable => "unreachable",
-        OriginFailure::Denied => "denied",
-        OriginFailure::Broken => "broken",
-        OriginFailure::Timeout => "timeout",
-        OriginFailure::BodyTooLarge => "body_too_large",
-        OriginFailure::ClientBody => "client_body",
     }
 }
 

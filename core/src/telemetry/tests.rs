@@ -10,9 +10,10 @@ use crate::{
     config::{Document, LogLevel, Ratio},
     event::Event,
     origins::OriginId,
-    outcome::{AccessRecord, End, Epilogue, Outcome},
+    outcome::{AccessRecord, End, Epilogue, Outcome, Try, TryEnd},
     plugins::fixture,
-    telemetry::access,
+    telemetry::{Attempts, access},
+    verdict::OriginFailure,
 };
 
 fn epilogue(pattern: &str, method: Method, status: u16, events: Vec<Event>) -> Epilogue {
@@ -62,6 +63,7 @@ fn sample() -> Metrics {
 fn gauges() -> Gauges {
     Gauges {
         spans: SpanCounts { exported: 7, dropped: 2 },
+        attempts: String::new(),
         active_connections: Some(4),
         store_round_trips: 7,
         store_errors: 1,
@@ -106,9 +108,13 @@ fn open_metrics_names_families_without_suffix_and_ends() {
     assert!(text.contains("# TYPE gateway_requests counter\n") && text.ends_with("# EOF\n"), "{text}");
 }
 
-/// Where Prometheus is installed, its own linter reads the page.
 #[test]
 fn promtool_finds_nothing_to_say() {
+    lint(&sample().render(&gauges(), false));
+}
+
+/// Where Prometheus is installed, its own linter reads the page.
+fn lint(page: &str) {
     let mut command = Command::new("promtool");
     command
         .args(["check", "metrics"])
@@ -118,7 +124,7 @@ fn promtool_finds_nothing_to_say() {
         assert!(std::env::var_os("CI").is_none(), "promtool is missing; `cargo xtask test` installs it");
         return;
     };
-    child.stdin.take().unwrap().write_all(sample().render(&gauges(), false).as_bytes()).unwrap();
+    child.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.is_empty(), "{said}");
@@ -245,11 +251,120 @@ fn buckets_name_the_last_trace_that_fell_into_them() {
     for line in [
         r#"gateway_request_duration_seconds_bucket{method="GET",route="/x",le="0.005"} 2 # {trace_id="aa"} 0.003 2.0"#,
         r#"gateway_request_duration_seconds_bucket{method="GET",route="/x",le="+Inf"} 4 # {trace_id="cc"} 400.0 3.0"#,
-        r#"http_server_request_duration_seconds_bucket{http_request_method="GET",http_route="/x",le="0.001"} 0"#,
     ] {
         assert!(text.lines().any(|found| found == line), "missing `{line}` in\n{text}");
     }
     assert!(!sum.render(&gauges(), false).contains(" # {"), "the plain format knows no exemplars");
+}
+
+/// The conventions' names, labels and buckets (OpenTelemetry semantic conventions 1.43, HTTP metrics).
+#[test]
+fn requests_and_attempts_by_the_names_of_the_conventions() {
+    let document = fixture::document();
+    let (mut metrics, mut attempts) = (Metrics::default(), Attempts::default());
+    let answered = |status| TryEnd::Answered(StatusCode::from_u16(status).unwrap());
+    let cases = [
+        ("/a/{id}", "GET", 200, false, End::Complete, vec![(0, answered(200))]),
+        (
+            "/a/{id}",
+            "GET",
+            502,
+            true,
+            End::Complete,
+            vec![(0, TryEnd::Failed(OriginFailure::Timeout)), (1, answered(502))],
+        ),
+        ("/a/{id}", "GET", 200, true, End::OriginBroke, vec![(1, answered(200))]),
+        ("other", "BREW", 404, false, End::Complete, vec![(0, answered(404))]),
+        ("/a/{id}", "GET", 499, false, End::ClientLeft, vec![(0, TryEnd::Left), (77, TryEnd::Left)]),
+    ];
+    for (pattern, method, status, tls, end, tries) in cases {
+        let mut seen = epilogue(pattern, Method::from_bytes(method.as_bytes()).unwrap(), status, vec![]);
+        seen.record.tls = tls;
+        seen.record.outcome.end = end;
+        (seen.record.outcome.total_us, seen.record.outcome.origin_us) = (60_000, 60_000);
+        let tries = tries.into_iter();
+        let tried = |(origin, end)| Try { origin: OriginId(origin), from_us: 1_000, until_us: 61_000, end };
+        seen.record.outcome.tries = tries.map(tried).collect();
+        metrics.record(&seen, &document);
+        attempts.record(&seen.record, &document);
+    }
+    let mut all = Attempts::default();
+    all.merge(&attempts);
+    all.merge(&attempts);
+    let text = metrics.render(&Gauges { attempts: all.render(false), ..gauges() }, false);
+    let counts = |name: &str| -> Vec<&str> {
+        text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix("_count")).collect()
+    };
+    assert_eq!(
+        counts("http_server_request_duration_seconds"),
+        [
+            r#"{http_request_method="GET",url_scheme="http",http_response_status_code="200",http_route="/a/{id}"} 1"#,
+            r#"{http_request_method="GET",url_scheme="https",http_response_status_code="502",http_route="/a/{id}",error_type="502"} 1"#,
+            r#"{http_request_method="GET",url_scheme="https",http_response_status_code="200",http_route="/a/{id}",error_type="origin_broke"} 1"#,
+            r#"{http_request_method="GET",url_scheme="http",http_response_status_code="499",http_route="/a/{id}"} 1"#,
+            r#"{http_request_method="_OTHER",url_scheme="http",http_response_status_code="404"} 1"#,
+        ]
+    );
+    let to = |origin: usize| {
+        let url = &document.origins[origin].url;
+        let scheme = if url.tls { "https" } else { "http" };
+        format!(r#"url_scheme="{scheme}",server_address="{}",server_port="{}""#, url.host, url.port)
+    };
+    let (a, b) = (to(0), to(1));
+    assert_eq!(
+        counts("http_client_request_duration_seconds"),
+        [
+            format!(r#"{{http_request_method="GET",{a},http_response_status_code="200"}} 2"#),
+            format!(r#"{{http_request_method="GET",{a},error_type="timeout"}} 2"#),
+            format!(
+                r#"{{http_request_method="_OTHER",{a},http_response_status_code="404",error_type="404"}} 2"#
+            ),
+            format!(r#"{{http_request_method="GET",{a},error_type="client_left"}} 2"#),
+            format!(
+                r#"{{http_request_method="GET",{b},http_response_status_code="502",error_type="502"}} 2"#
+            ),
+            format!(r#"{{http_request_method="GET",{b},http_response_status_code="200"}} 2"#),
+        ]
+    );
+    for name in ["http_server_request_duration_seconds", "http_client_request_duration_seconds"] {
+        let first = format!("{name}_bucket");
+        let bounds: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(&first)?.rsplit_once("le=\"")?.1.split('"').next())
+            .take(15)
+            .collect();
+        let advised = "0.005 0.01 0.025 0.05 0.075 0.1 0.25 0.5 0.75 1.0 2.5 5.0 7.5 10.0 +Inf";
+        assert_eq!(bounds.join(" "), advised, "{name}");
+    }
+    // One page, and the requests of both kinds add up.
+    assert!(
+        text.contains(r#"gateway_requests_total{method="GET",route="/a/{id}",status="200"} 2"#),
+        "{text}"
+    );
+    assert!(
+        text.contains(r#"gateway_request_duration_seconds_count{method="GET",route="/a/{id}"} 4"#),
+        "{text}"
+    );
+    lint(&text);
+}
+
+#[test]
+fn attempts_are_bounded() {
+    let mut document = fixture::document();
+    let mut attempts = Attempts::default();
+    let mut seen = epilogue("/x", Method::GET, 200, vec![]);
+    for number in 0..1_000_u16 {
+        document.origins[0].url.port = number;
+        let end = TryEnd::Answered(StatusCode::from_u16(100 + number % 900).unwrap());
+        let of = |origin| Try { origin: OriginId(origin), from_us: 0, until_us: 1, end };
+        seen.record.outcome.tries = vec![of(0), of(1)];
+        attempts.record(&seen.record, &document);
+    }
+    let text = attempts.render(false);
+    let lines = text.lines().filter(|line| line.contains("_count{"));
+    // The first origin's ports, and for the second its statuses and what found no place.
+    assert_eq!(lines.count(), 255 + 64 + 1);
+    assert!(text.contains("error_type=\"_OTHER\"} 872"), "{text}");
 }
 
 #[test]

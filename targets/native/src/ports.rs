@@ -14,7 +14,7 @@ use acip_core::{
     origins::Board,
     report::{Heard, MetricsFormat},
     store::{Batch, Cell},
-    telemetry::{Gauges, access, metrics::Metrics, span::Span},
+    telemetry::{Attempts, Gauges, access, metrics::Metrics, span::Span},
     trace::Recording,
     verdict::Attempt,
 };
@@ -59,19 +59,23 @@ impl NativePorts {
     /// All threads' counters as one page.
     fn metrics(&self, report: &Report, format: MetricsFormat) -> String {
         let process = &self.thread.process;
-        let mut sum = Metrics::default();
+        let (mut sum, mut attempts) = (Metrics::default(), Attempts::default());
         for thread in lock(&process.metrics).iter() {
-            sum.merge(&lock(thread));
+            let counters = lock(thread);
+            sum.merge(&counters.requests);
+            attempts.merge(&counters.attempts);
         }
+        let open_metrics = format == MetricsFormat::OpenMetrics;
         sum.tell_workers(report.workers());
         let gauges = Gauges {
             active_connections: u64::try_from(process.connections.load(Relaxed)).ok(),
             store_round_trips: process.store_round_trips.load(Relaxed),
             store_errors: process.store_errors.load(Relaxed),
             spans: lock(&process.outbox).counts(),
+            attempts: attempts.render(open_metrics),
             target: "native",
         };
-        sum.render(&gauges, format == MetricsFormat::OpenMetrics)
+        sum.render(&gauges, open_metrics)
     }
 }
 
@@ -198,10 +202,16 @@ impl Ports for NativePorts {
         with(&mut lock(&self.live.board))
     }
 
+    fn notes_attempts(&self) -> bool {
+        self.live.counts
+    }
+
     fn record(&self, epilogue: &Epilogue) {
         let document = self.live.gateway.document();
         if self.live.counts {
-            lock(&self.thread.metrics).record(epilogue, document);
+            let mut counters = lock(&self.thread.metrics);
+            counters.requests.record(epilogue, document);
+            counters.attempts.record(&epilogue.record, document);
         }
         if access::is_written(&epilogue.record, document) {
             self.thread.process.access.write(&epilogue.record, document);

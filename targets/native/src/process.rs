@@ -20,6 +20,7 @@ use acip_core::{
     plugins::metrics::Metrics as MetricsPlugin,
     store::{Memory, MemoryLimits},
     telemetry::{
+        Attempts,
         export::{Exporter, Outbox},
         metrics::Metrics,
     },
@@ -52,7 +53,7 @@ pub struct Process {
     /// Whether it answered last; tells when to log.
     pub store_up: AtomicBool,
     /// Each thread's counters.
-    pub metrics: Mutex<Vec<Arc<Mutex<Metrics>>>>,
+    pub metrics: Mutex<Vec<Arc<Mutex<Counters>>>>,
     /// What has been said of origins.
     pub complaints: Arc<Complaints>,
     /// Where access records go.
@@ -95,6 +96,15 @@ pub struct Live {
     changes: Arc<[u8]>,
 }
 
+/// What is counted.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Requests, and all that happened in them.
+    pub requests: Metrics,
+    /// Attempts on origins.
+    pub attempts: Attempts,
+}
+
 /// Life of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -123,7 +133,7 @@ pub struct Thread {
     /// Requests and background tasks under way.
     pub busy: Cell<usize>,
     /// What this thread has counted; also in the process's list.
-    pub metrics: Arc<Mutex<Metrics>>,
+    pub metrics: Arc<Mutex<Counters>>,
     /// Random bytes fetched ahead.
     pub entropy: RefCell<crate::entropy::Supply>,
 }

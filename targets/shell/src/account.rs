@@ -41,7 +41,7 @@ pub(crate) struct Account<P: Ports> {
     answered: Option<OriginId>,
     failed: Vec<OriginId>,
     /// Whether each attempt is noted.
-    traced: bool,
+    noted: bool,
     tries: Vec<Try>,
     /// What is being recorded, where anything is.
     pub(crate) recording: Option<Box<(Arc<Gateway>, Recording)>>,
@@ -84,7 +84,7 @@ impl<P: Ports> Account<P> {
             in_flight: None,
             answered: None,
             failed: Vec::new(),
-            traced: false,
+            noted: false,
             tries: Vec::new(),
             recording: None,
         })
@@ -92,7 +92,7 @@ impl<P: Ports> Account<P> {
 
     pub(crate) fn enter(&mut self, stage: Stage) {
         if let Stage::Sending(outgoing) = &stage {
-            self.traced = outgoing.is_traced();
+            self.noted = outgoing.is_traced() || self.ports.notes_attempts();
         }
         self.stage = stage;
     }
@@ -150,7 +150,7 @@ impl<P: Ports> Account<P> {
     }
 
     fn note_try(&mut self, flight: Flight, end: TryEnd) {
-        if self.traced {
+        if self.noted {
             let from_us = flight.sent_us.saturating_sub(self.began_us);
             self.tries.push(Try { origin: flight.origin, from_us, until_us: self.elapsed_us(), end });
         }

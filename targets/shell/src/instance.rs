@@ -409,6 +409,7 @@ impl Instance {
             store_round_trips: self.round_trips.get(),
             store_errors: self.store_errors.get(),
             spans: self.outbox.borrow().counts(),
+            attempts: String::new(),
             target: self.target,
         };
         Status {

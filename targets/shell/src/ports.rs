@@ -111,6 +111,11 @@ pub trait Ports: Clone + 'static {
     /// Lends the board of origins.
     fn board<R>(&self, with: impl FnOnce(&mut Board) -> R) -> R;
 
+    /// Whether every attempt is to be noted in [`acip_core::Outcome::tries`], not those of traced requests alone.
+    fn notes_attempts(&self) -> bool {
+        false
+    }
+
     /// Tells the observers (metrics, logs, spans) what happened.
     fn record(&self, epilogue: &Epilogue);
 

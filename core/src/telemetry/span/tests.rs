@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::{
+    OriginFailure,
     config::{OtlpProtocol, Ratio, Sampler},
     origins::OriginId,
     plugins::{
