@@ -294,12 +294,15 @@ impl Closing {
         Self { flow, status, refused: None }
     }
 
-    /// To be told of a body that was to be held until the store is told and is longer than `capture_response`, by the chunks that
-    /// were read of it: gives [`Outcome::response_begun`] and what the store is to be told before the client gets any of it.
-    pub fn begun(&mut self, ahead: &[Bytes], now_ms: u64) -> Option<(Bytes, Batch)> {
+    /// How much of such a body [`Closing::begun`] looks at: an id and some figures come before what makes it long.
+    pub const BEGUN_BYTES: usize = 4_096;
+
+    /// To be told of a body that was to be held until the store is told and is longer than `capture_response`, by what it begins
+    /// with: gives [`Outcome::response_begun`] and what the store is to be told before the client gets any of it.
+    pub fn begun(&mut self, prefix: &[u8], now_ms: u64) -> Option<(Bytes, Batch)> {
         let hook = self.flow.on_begun.take()?;
-        let prefix: Vec<u8> = ahead.iter().flatten().copied().take(BEGUN_BYTES).collect();
-        let begun = Bytes::from(json::begun(&prefix)?);
+        let prefix = prefix.get(..Self::BEGUN_BYTES).unwrap_or(prefix);
+        let begun = Bytes::from(json::begun(prefix)?);
         let ops = hook(&self.flow, &begun).into_iter().collect();
         Some((begun, Batch { now_ms, ops }))
     }
@@ -310,7 +313,5 @@ impl Closing {
     }
 }
 
-/// How much of a long body is looked at: an id and some figures come before what makes it long.
-const BEGUN_BYTES: usize = 4_096;
 /// What access logs write for a client that left before the head; no status of HTTP's own.
 const CLIENT_LEFT: u16 = 499;

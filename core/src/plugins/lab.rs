@@ -175,8 +175,7 @@ impl Lab {
                 let mut response_begun = None;
                 if seal.hold_until_written
                     && response_body.is_none()
-                    && let Some((begun, batch)) =
-                        seal.closing.begun(core::slice::from_ref(&text), self.now_ms)
+                    && let Some((begun, batch)) = seal.closing.begun(&text, self.now_ms)
                 {
                     self.store.apply(&batch);
                     response_begun = Some(begun);

@@ -7,7 +7,10 @@ use std::{
 };
 
 use acip_core::{
-    Forward, OriginFailure, ResponseHead, Seal, outcome::End, trace::Origin, verdict::RequestBody,
+    Forward, OriginFailure, ResponseHead, Seal,
+    outcome::End,
+    trace::Origin,
+    verdict::{Closing, RequestBody},
 };
 use bytes::Bytes;
 use futures_util::future::{Either, select};
@@ -284,10 +287,10 @@ async fn write_first<P: Ports>(account: &mut Account<P>, all: &Bytes) {
 }
 
 /// The same for what a body says that is too long to be held; the accounts close when it has ended.
-async fn write_begun<P: Ports>(account: &mut Account<P>, ahead: &[Bytes]) {
+async fn write_begun<P: Ports>(account: &mut Account<P>, ahead: &Pieces) {
     let now_ms = account.ports.now_ms();
     let Stage::Closing(closing) = account.stage_mut() else { return };
-    if let Some((begun, batch)) = closing.begun(ahead, now_ms) {
+    if let Some((begun, batch)) = closing.begun(&ahead.first(Closing::BEGUN_BYTES), now_ms) {
         account.begun = Some(begun);
         if !batch.is_empty() {
             account.tell_first(batch).await;

@@ -306,7 +306,7 @@ impl Instance {
     }
 
     /// Notes how a batch fared at the store, after so many commands. Returns a line for the log where that changed.
-    fn asked(
+    pub(crate) fn asked(
         &self,
         mode: &'static str,
         commands: u64,

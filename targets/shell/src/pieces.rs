@@ -58,6 +58,17 @@ impl Pieces {
         self.len == 0
     }
 
+    /// A copy of the first bytes, at most so many.
+    pub(crate) fn first(&self, max: usize) -> Vec<u8> {
+        let pieces = self.ready.iter().map(AsRef::as_ref).chain([self.open.as_ref()]);
+        let mut first = Vec::new();
+        for piece in pieces {
+            let missing = max.saturating_sub(first.len());
+            first.extend_from_slice(&piece[..piece.len().min(missing)]);
+        }
+        first
+    }
+
     /// All of it in one; without a copy where it is one piece already.
     pub(crate) fn into_bytes(mut self) -> Bytes {
         self.close();
@@ -108,6 +119,8 @@ mod tests {
         more.push(Bytes::from_static(b"d"));
         pieces.append(more);
         assert_eq!(pieces.len(), 4 + SMALL as u64);
+        assert_eq!(pieces.first(4), b"abll");
+        assert_eq!(pieces.first(usize::MAX).len() as u64, pieces.len());
         assert_eq!(pieces.pop().as_deref(), Some(&b"ab"[..]));
         assert_eq!(pieces.pop().map(|piece| piece.as_ptr()), Some(large.as_ptr()));
         assert_eq!(pieces.into_bytes(), Bytes::from_static(b"cd"));
