@@ -36,12 +36,20 @@ pub type Next = Box<dyn FnOnce(&Arc<Gateway>, &mut Flow, &Answers<'_>) -> Act + 
 pub enum Act {
     /// Done.
     Answer(Answer),
-    /// Done; the store's configuration was changed to this text.
-    Changed(Answer, String),
+    /// Done; the store's configuration was changed.
+    Changed(Answer, Changed),
     /// Refused.
     Refuse(Refusal),
     /// Asks the store, or tells it something that the answer depends on.
     Ask(Batch, Next),
+}
+
+/// A change of the store's configuration.
+pub struct Changed {
+    /// The version that the store had until then.
+    pub before: u64,
+    /// What it has now.
+    pub text: String,
 }
 
 /// A command that waits for the request's body.
@@ -62,9 +70,9 @@ pub enum BodyFault {
 
 /// How far a command has come.
 pub enum Progress {
-    /// It has its answer. The store's configuration may have been changed to a text, which the process that changed it puts in
+    /// It has its answer. The store's configuration may have been changed, which the process that changed it puts in
     /// force before it answers: whoever asks it next, even for something that needs no store, finds it so.
-    Done(Reply, Option<String>),
+    Done(Reply, Option<Changed>),
     /// It waits for the store.
     Asking(Inquiry),
 }
@@ -143,7 +151,7 @@ impl Progress {
     fn of(gateway: Arc<Gateway>, flow: Box<Flow>, act: Act) -> Self {
         match act {
             Act::Answer(answer) => Self::Done(gateway.conclude(flow, answer, None), None),
-            Act::Changed(answer, text) => Self::Done(gateway.conclude(flow, answer, None), Some(text)),
+            Act::Changed(answer, changed) => Self::Done(gateway.conclude(flow, answer, None), Some(changed)),
             Act::Refuse(refusal) => Self::Done(gateway.refused(flow, refusal), None),
             Act::Ask(batch, next) => Self::Asking(Inquiry { gateway, flow, batch, next }),
         }

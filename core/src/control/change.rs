@@ -109,13 +109,9 @@ impl Change {
             return Err(Rejected::TooLong);
         }
         let differs = next.now.overlay != stored.now.overlay;
-        let (stored, version) = if differs {
-            (next, stored.now.version.saturating_add(1))
-        } else {
-            (stored.clone(), stored.now.version)
-        };
+        let stored = if differs { next } else { stored.clone() };
         let document = lay(gateway.base(), &stored.now.overlay)?;
-        let gateway = gateway.overlaid(document, version)?;
+        let gateway = gateway.overlaid(document, stored.now.version)?;
         Ok(Self { stored, gateway, differs })
     }
 }

@@ -8,6 +8,7 @@ use alloc::{
 };
 
 use super::{Stored, version_of};
+use crate::store::NO_VERSION;
 use crate::{config::LogLevel, event::Event, gateway::Gateway, origins::Board, telemetry::notice};
 
 /// A text of the store, and what became of it.
@@ -36,13 +37,18 @@ impl Followed {
         Self { gateway, seen, by: said.by, paths: said.paths, errors }
     }
 
+    /// The version for people; 0 where there is none.
+    pub fn version(&self) -> u64 {
+        if self.seen == NO_VERSION { 0 } else { self.seen }
+    }
+
     /// What there is to say to the operator.
     pub fn message(&self) -> (LogLevel, String) {
+        let version = self.version();
         if self.errors.is_empty() {
-            (LogLevel::Info, format!("stored configuration version {} is in force", self.seen))
+            (LogLevel::Info, format!("stored configuration version {version} is in force"))
         } else {
-            let message = format!("stored configuration version {} is bad; the old one stays", self.seen);
-            (LogLevel::Error, message)
+            (LogLevel::Error, format!("stored configuration version {version} is bad; the old one stays"))
         }
     }
 
@@ -75,6 +81,12 @@ impl Followed {
         let place = |origin| before.iter().position(|known| known == origin);
         board.arranged(after.iter().map(place))
     }
+}
+
+/// Whether a gateway that has seen one version takes a text over that the store gave to somebody who had seen version
+/// `asked`: also where another request has brought a change meanwhile, if this one is newer.
+pub fn is_news(seen: u64, asked: u64, text: &[u8]) -> bool {
+    seen == asked || version_of(text) > seen
 }
 
 /// Whether two gateways have the same origins in the same places.

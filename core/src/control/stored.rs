@@ -14,7 +14,7 @@ pub use crate::store::version_of;
 /// One state of the overlay.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Version {
-    /// Counts changes, from 1; 0 is the state in which nothing was ever changed.
+    /// When it was made, unix ms, and always more than the one before; 0 is the state in which nothing was ever changed.
     pub version: u64,
     /// When it was made, unix ms.
     #[serde(default)]
@@ -96,11 +96,14 @@ impl Stored {
     }
 
     /// Puts an overlay in force as the next version. The oldest versions leave where they are too many or too long.
+    ///
+    /// A store may lose what it was told, and gateways that saw it do not: a number that only counted would come again
+    /// with something else in it, and be taken for what they know.
     #[must_use]
     pub fn next(&self, overlay: Map<String, Value>, by: &str, at: u64) -> Self {
         let mut paths = super::merge::differing(&self.now.overlay, &overlay);
         paths.truncate(MAX_PATHS);
-        let version = self.now.version.saturating_add(1);
+        let version = self.now.version.saturating_add(1).max(at);
         let now = Version { version, at, by: by.chars().take(MAX_BY).collect(), paths, overlay };
         let mut history = self.history.clone();
         if self.now.version > 0 {

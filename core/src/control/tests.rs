@@ -1,10 +1,11 @@
 use alloc::{string::String, vec::Vec};
 use serde_json::{Map, Value, json};
 
-use super::{Stored, merge::differing, merge_patch, version_of};
+use super::{Stored, is_news, merge::differing, merge_patch, version_of};
 use crate::{
     config::{Document, Format, Platform, Source},
     gateway::Gateway,
+    store::NO_VERSION,
 };
 
 fn object(value: Value) -> Map<String, Value> {
@@ -51,14 +52,14 @@ fn versions() {
         ("{\"version\":1,", 1),
         ("{\"version\":42,\"at\":0}", 42),
         ("{\"version\":999999999999999,", 999_999_999_999_999),
-        ("{\"version\":9999999999999999,", 0),
-        ("{\"version\":07,", 0),
-        ("{\"version\":0,", 0),
-        ("{\"version\":,", 0),
-        ("{\"version\":7}", 0),
-        ("{\"version\": 7,", 0),
-        (" {\"version\":7,", 0),
-        ("{\"version\":7x,", 0),
+        ("{\"version\":9999999999999999,", NO_VERSION),
+        ("{\"version\":07,", NO_VERSION),
+        ("{\"version\":0,", NO_VERSION),
+        ("{\"version\":,", NO_VERSION),
+        ("{\"version\":7}", NO_VERSION),
+        ("{\"version\": 7,", NO_VERSION),
+        (" {\"version\":7,", NO_VERSION),
+        ("{\"version\":7x,", NO_VERSION),
     ] {
         assert_eq!(version_of(text.as_bytes()), version, "{text}");
     }
@@ -71,11 +72,12 @@ fn the_stored_text_is_read_as_it_was_written_and_bounded() {
     for n in 0..25_u64 {
         let long = "x".repeat(if n > 15 { 60_000 } else { 10 });
         let overlay = object(json!({"identity": {"name": long, "n": n}}));
-        stored = stored.next(overlay, "somebody", 1_700_000_000_000 + n);
+        let version = 1_700_000_000_000 + n;
+        stored = stored.next(overlay, "somebody", version);
         let text = stored.print();
-        assert!(text.starts_with(&alloc::format!("{{\"version\":{},\"at\":", n + 1)), "{text}");
+        assert!(text.starts_with(&alloc::format!("{{\"version\":{version},\"at\":")), "{text}");
         assert!(text.len() <= super::MAX_STORED_BYTES);
-        assert_eq!(version_of(text.as_bytes()), n + 1);
+        assert_eq!(version_of(text.as_bytes()), version);
         assert_eq!(Stored::parse(text.as_bytes()), Ok(stored.clone()));
     }
     assert!((1..20).contains(&stored.history.len()), "{}", stored.history.len());
@@ -88,6 +90,34 @@ fn the_stored_text_is_read_as_it_was_written_and_bounded() {
     ] {
         assert!(Stored::parse(bad.as_bytes()).is_err(), "{bad}");
     }
+}
+
+/// Whatever a store forgets, and whatever clocks show.
+#[test]
+fn a_version_never_comes_again() {
+    let overlay = |n: u64| object(json!({"rate_limit": {"max_requests": n}}));
+    let first = Stored::default().next(overlay(1), "one", 1_700_000_000_000);
+    let second = first.next(overlay(2), "one", 1_700_000_005_000);
+    // A clock that is behind, and another change within the same millisecond.
+    let third = second.next(overlay(3), "other", 1_700_000_004_000);
+    assert_eq!(third.now.version, 1_700_000_005_001);
+    // What the second and third said is lost; all of it is lost.
+    for left in [first, Stored::default()] {
+        let next = left.next(overlay(4), "one", 1_700_000_006_000);
+        assert!(next.now.version > third.now.version, "{}", next.now.version);
+    }
+}
+
+#[test]
+fn a_text_that_comes_late_takes_back_nothing() {
+    for (seen, asked, version, expected) in
+        [(3, 3, 5, true), (3, 3, 2, true), (4, 3, 5, true), (4, 3, 4, false), (5, 3, 4, false)]
+    {
+        let text = alloc::format!("{{\"version\":{version},\"at\":0}}");
+        assert_eq!(is_news(seen, asked, text.as_bytes()), expected, "{seen} {asked} {version}");
+    }
+    // Nothing is stored any more.
+    assert_eq!((is_news(3, 3, b""), is_news(4, 3, b"")), (true, false));
 }
 
 #[test]

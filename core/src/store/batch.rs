@@ -116,7 +116,7 @@ pub enum Op {
     Watch {
         /// Its key.
         key: String,
-        /// The version that is known; below 10^15.
+        /// The version that is known; at most 10^15.
         seen: u64,
     },
     /// Sets a string without an end where what stands there is of version `seen`: 1 cell, which is 1 then; else what

@@ -24,4 +24,4 @@ pub use resp::{Decoder, Reply, RespError, RespLimits};
 pub use roster::Roster;
 pub use script::Script;
 pub use split::{SlotGroup, Split, slot};
-pub use version::version_of;
+pub use version::{NO_VERSION, version_of};

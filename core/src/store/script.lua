@@ -366,9 +366,11 @@ while a <= argc do
     for i = 3, 9 do row[n + i - 1] = r[i] or false end
     n, a, k = n + 8, a + 1, k + 1
   elseif op == 'V' or op == 'X' then
-    -- The version is read from the first bytes alone; what begins with none is version 0.
+    -- The version is read from the first bytes alone; nothing is version 0, what begins with none 10^15.
     local head = try('GETRANGE', KEYS[k], 0, 26)
-    local same = (type(head) == 'string' and match(head, '^{"version":([1-9]%d*),') or '0') == ARGV[a + 1]
+    if type(head) ~= 'string' then head = '' end
+    local version = match(head, '^{"version":([1-9]%d*),') or head == '' and '0' or '1000000000000000'
+    local same = version == ARGV[a + 1]
     n = n + 1
     row[n] = false
     if not same then

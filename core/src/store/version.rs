@@ -1,12 +1,19 @@
 //! Which version a stored configuration is, from its first bytes alone. `script.lua` reads them the same way.
 
-/// The version with which a text begins: `{"version":7,`. Anything else, nothing at all included, is version 0.
+/// The version with which a text begins: `{"version":7,`. Nothing at all is version 0, and what begins otherwise
+/// [`NO_VERSION`]: whoever has seen that must hear of it when the key is deleted.
 pub fn version_of(text: &[u8]) -> u64 {
+    if text.is_empty() {
+        return 0;
+    }
     let digits = text.strip_prefix(HEAD).and_then(|rest| {
         let end = rest.iter().take(MAX_DIGITS + 1).position(|byte| *byte == b',')?;
         rest.get(..end)
     });
-    digits.filter(|digits| digits.first() != Some(&b'0')).and_then(whole).unwrap_or(0)
+    digits
+        .filter(|digits| digits.first().is_some_and(|first| *first != b'0'))
+        .and_then(whole)
+        .unwrap_or(NO_VERSION)
 }
 
 fn whole(digits: &[u8]) -> Option<u64> {
@@ -15,6 +22,8 @@ fn whole(digits: &[u8]) -> Option<u64> {
     })
 }
 
+/// Above every version.
+pub const NO_VERSION: u64 = 1_000_000_000_000_000;
 const HEAD: &[u8] = b"{\"version\":";
 /// What the script's numbers hold exactly.
 const MAX_DIGITS: usize = 15;

@@ -4,8 +4,7 @@ use std::{cell::RefCell, pin::pin, rc::Rc};
 
 use acip_core::{
     OriginFailure,
-    command::{BodyFault, Progress, Task},
-    control,
+    command::{BodyFault, Changed, Progress, Task},
     plugin::{Answers, Source as Row},
     store::Cells,
 };
@@ -40,7 +39,7 @@ pub(crate) async fn command<P: Ports>(
     loop {
         let inquiry = match progress {
             Progress::Done(answer, changed) => {
-                changed.inspect(|text| put_in_force(&account.ports, text.as_bytes()));
+                changed.inspect(|changed| put_in_force(&account.ports, changed));
                 return reply(account, answer, &client.method, client.version);
             }
             Progress::Asking(inquiry) => inquiry,
@@ -59,12 +58,11 @@ pub(crate) async fn command<P: Ports>(
     }
 }
 
-/// Unless it is not the next that this process would have seen: then another request has brought a newer one, or will
-/// bring what lies between.
-fn put_in_force(ports: &impl Ports, text: &[u8]) {
-    let before = control::version_of(text).checked_sub(1);
-    if let Some(before) = before.filter(|before| ports.seen() == Some(*before)) {
-        let _ = ports.follow(before, text);
+/// Unless it was made of another than this process has seen: then another request has brought a newer one, or will bring
+/// it.
+fn put_in_force(ports: &impl Ports, changed: &Changed) {
+    if ports.seen() == Some(changed.before) {
+        let _ = ports.follow(changed.before, changed.text.as_bytes());
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 use acip_core::{
     Epilogue, ErrorCode, Gateway, Refusal, RequestHead, Status,
     config::{Document, Format, LogLevel, Platform, Source},
-    control::{Followed, same_origins},
+    control::{Followed, is_news, same_origins},
     facts::Entropy,
     origins::Board,
     plugins::metrics::Metrics as MetricsPlugin,
@@ -228,7 +228,7 @@ impl Instance {
     /// gateway that is, and a line for the log where that is another one or what the store says is bad.
     pub fn follow(&self, asked: u64, text: &[u8], now_ms: u64) -> (Arc<Gateway>, Option<String>) {
         let before = self.gateway();
-        if asked != self.seen.get() {
+        if !is_news(self.seen.get(), asked, text) {
             return (before, None);
         }
         let followed = Followed::new(&before, text);

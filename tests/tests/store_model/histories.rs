@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use acip_core::{
     config::Algorithm,
-    store::{Add, Batch, Guard, Life, LimitSpec, Op},
+    store::{Add, Batch, Guard, Life, LimitSpec, NO_VERSION, Op},
 };
 use proptest::{prelude::*, sample::select};
 
@@ -202,6 +202,11 @@ fn versions() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Versions that are known.
+fn seen() -> impl Strategy<Value = u64> {
+    prop_oneof![15 => 0..4_u64, 1 => Just(NO_VERSION)]
+}
+
 fn operations() -> impl Strategy<Value = Op> {
     let member = any::<u32>().prop_map(|member| format!("m{member}"));
     let known = select(vec!["m", "n"]);
@@ -219,8 +224,8 @@ fn operations() -> impl Strategy<Value = Op> {
         },
     );
     prop_oneof![
-        2 => (keys_from(&["config"], NOT_STRINGS), 0..4_u64).prop_map(|(key, seen)| Op::Watch { key, seen }),
-        2 => (keys_from(&["config"], NOT_STRINGS), 0..4_u64, versions())
+        2 => (keys_from(&["config"], NOT_STRINGS), seen()).prop_map(|(key, seen)| Op::Watch { key, seen }),
+        2 => (keys_from(&["config"], NOT_STRINGS), seen(), versions())
             .prop_map(|(key, seen, value)| Op::Replace { key, seen, value }),
         1 => (versions(), ttls()).prop_map(|(value, ttl_ms)| Op::Set {
             key: "config".into(),

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::{answer, invalid, leave, object, refused, store_is_down, tag};
 use crate::{
-    command::Act,
+    command::{Act, Changed},
     config::suggestion,
     control::{Change, Rejected, Stored, Wish},
     flow::Flow,
@@ -162,7 +162,7 @@ impl Attempt {
         Act::Ask(
             ask.into_batch(),
             Box::new(move |gateway, flow, answers| match answers.cells.replaced(slot) {
-                Replaced::Written => Act::Changed(self.done(&change), text),
+                Replaced::Written => Act::Changed(self.done(&change), Changed { before: version, text }),
                 Replaced::Lost(theirs) if self.tries < MAX_TRIES => {
                     Self { tries: self.tries.saturating_add(1), ..self }.make(gateway, flow, &theirs)
                 }

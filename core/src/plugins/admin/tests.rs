@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use crate::{
     config::{Document, Format, Platform, Source},
     control::Followed,
-    plugins::lab::{Lab, Origin, Seen},
+    plugins::{
+        fixture::NOW_MS,
+        lab::{Lab, Origin, Seen},
+    },
 };
 
 const DOCUMENT: &str = r#"
@@ -31,6 +34,16 @@ fn say(lab: &mut Lab, method: &str, target: &str, tag: Option<&str>, body: &Valu
 }
 
 /// As a shell does when the store says that there is another version.
+/// The version of the lab's change of this number: its clock stands still.
+fn version(change: u32) -> u64 {
+    NOW_MS + u64::from(change) - 1
+}
+
+/// Its entity tag.
+fn tag(change: u32) -> String {
+    format!("\"{}\"", version(change))
+}
+
 fn follow(lab: &mut Lab) -> Vec<String> {
     let text = lab.get("gateway:config").unwrap_or_default();
     let followed = Followed::new(&lab.gateway, text.as_bytes());
@@ -45,23 +58,24 @@ fn a_change_is_stored_followed_listed_and_taken_back() {
     assert_eq!(lab.send("GET", "/api/v1/x", &key).field("x-ratelimit-limit"), "50");
 
     let seen = say(&mut lab, "PATCH", "/gateway/config", None, &json!({"rate_limit": {"max_requests": 7}}));
-    assert_eq!((seen.status, seen.field("etag").as_str()), (200, "\"1\""), "{:?}", seen.body);
+    assert_eq!((seen.status, seen.field("etag")), (200, tag(1)), "{:?}", seen.body);
     assert_eq!(seen.json()["rate_limit"]["max_requests"], 7);
     assert_eq!(seen.json()["auth"]["admin_token"], "***");
-    assert!(lab.get("gateway:config").unwrap().starts_with("{\"version\":1,\"at\":"));
+    let begins = format!("{{\"version\":{},\"at\":", version(1));
+    assert!(lab.get("gateway:config").unwrap().starts_with(&begins));
     assert_eq!(follow(&mut lab), Vec::<String>::new());
     assert_eq!(lab.send("GET", "/api/v1/x", &key).field("x-ratelimit-limit"), "7");
 
     let plugin = json!({"enabled": true, "implementation": "token-bucket", "config": {"window_ms": 1000}});
-    let seen = say(&mut lab, "PATCH", "/gateway/plugins/rate-limit-plugin", Some("\"1\""), &plugin);
-    assert_eq!((seen.status, seen.field("etag").as_str()), (200, "\"2\""), "{:?}", seen.body);
+    let seen = say(&mut lab, "PATCH", "/gateway/plugins/rate-limit-plugin", Some(&tag(1)), &plugin);
+    assert_eq!((seen.status, seen.field("etag")), (200, tag(2)), "{:?}", seen.body);
     assert_eq!(seen.json()["implementation"], "token-bucket");
     follow(&mut lab);
     assert_eq!(lab.gateway.document().rate_limit.window_ms, 1000);
 
     // What is asked for is there already.
     let seen = say(&mut lab, "PATCH", "/gateway/plugins/rate-limit-plugin", None, &plugin);
-    assert_eq!((seen.status, seen.field("etag").as_str()), (200, "\"2\""));
+    assert_eq!((seen.status, seen.field("etag")), (200, tag(2)));
     // Null gives the word back to file and environment.
     let seen =
         say(&mut lab, "PATCH", "/gateway/config", None, &json!({"rate_limit": {"max_requests": null}}));
@@ -74,24 +88,25 @@ fn a_change_is_stored_followed_listed_and_taken_back() {
         .iter()
         .map(|version| {
             assert_eq!(version["by"], "ADMIN_TOKEN");
-            format!("{} {}", version["version"], version["changed"])
+            (version["version"].as_u64().unwrap(), version["changed"].to_string())
         })
         .collect();
     assert_eq!(
         told,
         [
-            "3 [\"rate_limit.max_requests\"]",
-            "2 [\"plugins.rate-limit-plugin.enabled\",\"rate_limit.algorithm\",\"rate_limit.window_ms\"]",
-            "1 [\"rate_limit.max_requests\"]",
+            (3, "[\"rate_limit.max_requests\"]"),
+            (2, "[\"plugins.rate-limit-plugin.enabled\",\"rate_limit.algorithm\",\"rate_limit.window_ms\"]"),
+            (1, "[\"rate_limit.max_requests\"]"),
         ]
     );
+        .map(|(change, paths)| (version(change), paths.to_string()))
 
-    let back = say(&mut lab, "POST", "/gateway/config/rollback", None, &json!({"version": 1}));
-    assert_eq!((back.status, back.field("etag").as_str()), (200, "\"4\""), "{:?}", back.body);
+    let back = say(&mut lab, "POST", "/gateway/config/rollback", None, &json!({"version": version(1)}));
+    assert_eq!((back.status, back.field("etag")), (200, tag(4)), "{:?}", back.body);
     follow(&mut lab);
     let limit = &lab.gateway.document().rate_limit;
     assert_eq!((limit.max_requests, limit.window_ms), (7, 60_000));
-    assert_eq!(lab.gateway.version(), 4);
+    assert_eq!(lab.gateway.version(), version(4));
     say(&mut lab, "POST", "/gateway/config/rollback", None, &json!({"version": 0}));
     follow(&mut lab);
     assert_eq!(lab.gateway.document().rate_limit.max_requests, 50);
@@ -182,17 +197,19 @@ fn what_is_wrong_with_a_change_is_told_at_once_and_nothing_is_stored() {
 fn two_who_change_the_same_version() {
     let mut lab = lab();
     let patch = |max: u32| json!({"rate_limit": {"max_requests": max}});
-    for (tag, status, etag) in [
-        (Some("\"0\""), 200, "\"1\""),
-        (Some("\"0\""), 412, "\"1\""),
-        (Some("\"7\", \"1\""), 200, "\"2\""),
-        (Some("*"), 200, "\"3\""),
-        (None, 200, "\"4\""),
-        (Some("yesterday"), 400, ""),
+    let several = format!("\"7\", {}", tag(1));
+    for (wanted, status, change) in [
+        (Some("\"0\""), 200, 1),
+        (Some("\"0\""), 412, 1),
+        (Some(several.as_str()), 200, 2),
+        (Some("*"), 200, 3),
+        (None, 200, 4),
+        (Some("yesterday"), 400, 0),
     ] {
-        let max = if status == 200 { 10 + u32::from(etag.as_bytes()[1]) } else { 1 };
-        let seen = say(&mut lab, "PATCH", "/gateway/config", tag, &patch(max));
-        assert_eq!((seen.status, seen.field("etag").as_str()), (status, etag), "{tag:?}");
+        let max = if status == 200 { 10 + change } else { 1 };
+        let seen = say(&mut lab, "PATCH", "/gateway/config", wanted, &patch(max));
+        let etag = if status == 400 { String::new() } else { tag(change) };
+        assert_eq!((seen.status, seen.field("etag")), (status, etag), "{wanted:?}");
     }
     // A change of something else that comes between is kept, and so is this one.
     assert_eq!(
@@ -201,7 +218,7 @@ fn two_who_change_the_same_version() {
     );
     follow(&mut lab);
     assert_eq!(lab.gateway.document().cache.ttl_seconds, 5);
-    assert_eq!(lab.gateway.document().rate_limit.max_requests, 10 + u32::from(b'4'));
+    assert_eq!(lab.gateway.document().rate_limit.max_requests, 14);
 }
 
 #[test]
@@ -215,10 +232,11 @@ fn the_last_twenty_versions_are_kept() {
     let history = say(&mut lab, "GET", "/gateway/config/history", None, &json!({})).json();
     let versions: Vec<_> =
         history["history"].as_array().unwrap().iter().map(|it| it["version"].as_u64().unwrap()).collect();
-    assert_eq!(versions, (11..=30).rev().collect::<Vec<_>>());
-    for (version, status) in [(10, 404), (11, 200)] {
-        let seen = say(&mut lab, "POST", "/gateway/config/rollback", None, &json!({"version": version}));
-        assert_eq!(seen.status, status, "{version}");
+    assert_eq!(versions, (11..=30).rev().map(version).collect::<Vec<_>>());
+    for (change, status) in [(10, 404), (11, 200)] {
+        let back = json!({"version": version(change)});
+        let seen = say(&mut lab, "POST", "/gateway/config/rollback", None, &back);
+        assert_eq!(seen.status, status, "{change}");
     }
 }
 
@@ -241,9 +259,9 @@ fn doors_are_not_opened_by_accident() {
     );
     follow(&mut lab);
     assert_eq!(keyless(&mut lab), 401);
-    let back = say(&mut lab, "POST", "/gateway/config/rollback", None, &json!({"version": 1}));
+    let back = say(&mut lab, "POST", "/gateway/config/rollback", None, &json!({"version": version(1)}));
     assert_eq!(back.status, 409, "{:?}", back.body);
-    let meant = json!({"version": 1, "allow_open": true});
+    let meant = json!({"version": version(1), "allow_open": true});
     assert_eq!(say(&mut lab, "POST", "/gateway/config/rollback", None, &meant).status, 200);
     for text in
         ["{\"version\":9,", "{\"version\":9,\"overlay\":{\"auth\":{\"enabled\":\"perhaps\"}}}", "nonsense"]
