@@ -201,6 +201,56 @@ async fn a_process_follows_without_requests_and_keeps_changes_over_a_reload() {
 }
 
 #[tokio::test]
+async fn a_reload_lays_the_newest_changes_that_fit_over_the_file() {
+    if !supported(&[Feature::Process, Feature::Resp]) {
+        return;
+    }
+    let stand = Stand::with_file(&[], Some("[rate_limit]\nmax_requests = 50\n"));
+    let http = stand.http();
+    let says = async |words: &str| {
+        wait_for(words, || async { stand.gateway.log().contains(words) }).await;
+    };
+    let store = |version: u64, overlay: &str| {
+        let text = format!("{{\"version\":{version},\"at\":1,\"by\":\"cli\",\"overlay\":{overlay}}}");
+        stand.redis().cli(&["SET", "gateway:config", &text]);
+    };
+    let reload = async |file: &str, times: usize| {
+        stand.gateway.rewrite(file);
+        stand.gateway.signal("HUP");
+        let reloaded = || stand.gateway.log().matches("configuration reloaded").count();
+        wait_for("it reloads", || async { reloaded() == times }).await;
+    };
+    let limits = async || {
+        let config = http.get("/gateway/config").bearer(ADMIN).send().await.json();
+        (config["rate_limit"]["max_requests"].clone(), config["cache"]["ttl_seconds"].clone())
+    };
+
+    // Nothing is in force, and what is stored names what the file does not have yet.
+    store(3, r#"{"cache":{"ttl_seconds":5},"rules":[{"when":"false","limit":{"name":"heavy"}}]}"#);
+    says("stored configuration version 3 is bad").await;
+    reload("[rate_limit]\nmax_requests = 60\n", 1).await;
+    assert_eq!(limits().await, (json!(60), json!(60)));
+    let named = "[[limits]]\nname = 'heavy'\nby = 'key'\nlimit = 1\nwindow_ms = 1000\n";
+    reload(&format!("[rate_limit]\nmax_requests = 70\n{named}"), 2).await;
+    says("stored configuration version 3 is in force").await;
+    assert_eq!(limits().await, (json!(70), json!(5)));
+
+    // What was in force stays where the newest is bad, and the file still counts.
+    store(4, r#"{"cache":{"ttl_seconds":"soon"}}"#);
+    says("stored configuration version 4 is bad").await;
+    reload(&format!("[rate_limit]\nmax_requests = 80\n{named}"), 3).await;
+    assert_eq!(limits().await, (json!(80), json!(5)));
+
+    // A file under which nothing fits is refused.
+    stand.gateway.rewrite("[rate_limit]\nmax_requests = 90\n");
+    stand.gateway.signal("HUP");
+    says("the new configuration is bad; the old one stays").await;
+    assert_eq!(limits().await, (json!(80), json!(5)));
+    stand.redis().cli(&["DEL", "gateway:config"]);
+    wait_for("all is taken back", || async { limits().await == (json!(80), json!(60)) }).await;
+}
+
+#[tokio::test]
 async fn one_gateway_without_a_redis_changes_at_once() {
     if !supported(&[Feature::SharedMemory]) {
         return;

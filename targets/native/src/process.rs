@@ -14,7 +14,7 @@ use std::{
 use acip_core::{
     Gateway,
     config::Document,
-    control::{Followed, same_origins},
+    control::{Followed, is_news, same_origins, version_of},
     gateway::CompileError,
     origins::Board,
     plugins::metrics::Metrics as MetricsPlugin,
@@ -94,6 +94,8 @@ pub struct Live {
     pub seen: u64,
     /// Those changes, as the store has them.
     changes: Arc<[u8]>,
+    /// The last that were put in force: the same, unless those are bad.
+    good: Arc<[u8]>,
 }
 
 /// What is counted.
@@ -147,18 +149,20 @@ impl Live {
         let board = Arc::new(Mutex::new(Board::new(document.origins.len())));
         let gateway = Arc::new(acip_shell::plugins::compile(document)?);
         let exporter = Exporter::new(gateway.document());
-        Ok(Self { counts: counts(&gateway), gateway, board, exporter, seen: 0, changes: Arc::default() })
+        let (changes, good) = (Arc::default(), Arc::default());
+        Ok(Self { counts: counts(&gateway), gateway, board, exporter, seen: 0, changes, good })
     }
 
     /// This one with another gateway. What is known of origins stays with them.
-    fn with(&self, gateway: Arc<Gateway>, seen: u64, changes: Arc<[u8]>) -> Self {
+    fn with(&self, gateway: Arc<Gateway>, changes: Arc<[u8]>, good: Arc<[u8]>) -> Self {
         let board = if same_origins(&self.gateway, &gateway) {
             Arc::clone(&self.board)
         } else {
             Arc::new(Mutex::new(Followed::board(&self.gateway, &lock(&self.board), &gateway)))
         };
         let exporter = Exporter::new(gateway.document());
-        Self { counts: counts(&gateway), gateway, board, exporter, seen, changes }
+        let seen = version_of(&changes);
+        Self { counts: counts(&gateway), gateway, board, exporter, seen, changes, good }
     }
 }
 
@@ -167,47 +171,62 @@ fn counts(gateway: &Gateway) -> bool {
 }
 
 impl Process {
-    /// Puts what the store says was changed in force, unless somebody else has done so since version `asked`. What is bad
+    /// Puts what the store says was changed since version `asked` in force, unless somebody else has done so or more. What is bad
     /// is told to the operator, and the old gateway stays.
     pub fn follow(&self, asked: u64, text: &[u8]) -> Arc<Live> {
         let _alone = lock(&self.changing);
         let live = self.live.load_full();
-        if live.seen != asked {
+        if !is_news(live.seen, asked, text) {
             return live;
         }
         let followed = Followed::new(&live.gateway, text);
+        self.say(&followed, &live);
+        let changes: Arc<[u8]> = text.into();
+        let good = Arc::clone(if followed.errors.is_empty() { &changes } else { &live.good });
+        let next = Arc::new(live.with(followed.gateway, changes, good));
+        self.live.store(Arc::clone(&next));
+        next
+    }
+
+    fn say(&self, followed: &Followed, live: &Live) {
         let (_, message) = followed.message();
         if followed.errors.is_empty() {
             tracing::info!(
-                version = followed.seen,
+                version = followed.version(),
                 by = followed.by,
                 changed = followed.paths.join(", "),
                 "{message}"
             );
         } else {
-            tracing::error!(version = followed.seen, error = followed.detail(), "{message}");
+            tracing::error!(version = followed.version(), error = followed.detail(), "{message}");
         }
         if let Some(event) = followed.event() {
             self.events.tell_one(&event, live.gateway.document());
         }
-        let next = Arc::new(live.with(followed.gateway, followed.seen, text.into()));
-        self.live.store(Arc::clone(&next));
-        next
     }
 
-    /// Puts another document of file and environment in force, with the stored changes laid over it.
+    /// Puts another document of file and environment in force, with the stored changes laid over it: the newest, or where
+    /// those are bad and the operator has been told so, the ones that were in force until now.
     ///
     /// # Errors
-    /// All that is wrong with it; the old gateway stays.
+    /// All that is wrong with it, or with it under what was in force; the old gateway stays.
     pub fn rebase(&self, document: Document) -> Result<(), Vec<String>> {
         let _alone = lock(&self.changing);
         let live = self.live.load_full();
         let base = acip_shell::plugins::compile(document).map_err(|error| vec![error.to_string()])?;
-        let gateway = match live.gateway.version() {
-            0 => base,
-            _ => base.follow(&live.changes)?,
+        let base = Arc::new(base);
+        let newest = Followed::new(&base, &live.changes);
+        let is_good = newest.errors.is_empty();
+        let (gateway, good) = if is_good {
+            (Arc::clone(&newest.gateway), Arc::clone(&live.changes))
+        } else {
+            // Where none were ever in force this is file and environment alone.
+            (Arc::new(base.follow(&live.good)?), Arc::clone(&live.good))
         };
-        self.live.store(Arc::new(live.with(Arc::new(gateway), live.seen, Arc::clone(&live.changes))));
+        if !is_good || gateway.version() != live.gateway.version() {
+            self.say(&newest, &live);
+        }
+        self.live.store(Arc::new(live.with(gateway, Arc::clone(&live.changes), good)));
         Ok(())
     }
 }
