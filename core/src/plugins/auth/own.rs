@@ -27,17 +27,24 @@ pub(super) fn plan(rules: &Arc<Rules>, flow: &mut Flow, ask: &mut Ask) -> Option
     if flow.request.route.kind != RouteKind::Own {
         return None;
     }
-    let reads = matches!(flow.request.head.method, Method::GET | Method::HEAD);
+    let method = &flow.request.head.method;
     let guarded = flow.request.route.auth != RouteAuth::Open;
-    if guarded && !reads && !rules.has_admin_token {
+    let page = page(rules, &flow.request);
+    let has_method = page.as_ref().is_some_and(|page| methods(page).contains(method));
+    let reads = matches!(*method, Method::GET | Method::HEAD) && (has_method || page.is_none());
+    // A rule of the document opens a page to readers alone: else one that was meant for a dashboard would give the gateway
+    // away.
+    let writes = !reads && (guarded || has_method);
+    if writes && !rules.has_admin_token {
         let message = "set `ADMIN_TOKEN` to be able to change the gateway while it runs";
         return Some(Plan::Refuse(forbidden(flow, "no_admin_token", message)));
     }
-    let Some(page) = page(rules, &flow.request) else {
+    let Some(page) = page else {
         let message = "the gateway has no such page";
         return Some(Plan::Refuse(Refusal::new(ErrorCode::NotFound, "page", message)));
     };
     let plan = match flow.request.route.auth {
+        _ if writes => key::plan(rules, flow, ask, Need::AdminToken),
         RouteAuth::Open => Plan::Pass,
         RouteAuth::ApiKey => key::plan(rules, flow, ask, Need::Key),
         RouteAuth::Admin | RouteAuth::Worker if rules.has_admin_token => {
@@ -49,10 +56,9 @@ pub(super) fn plan(rules: &Arc<Rules>, flow: &mut Flow, ask: &mut Ask) -> Option
             Plan::Refuse(forbidden(flow, "no_admin_token", message))
         }
     };
-    let methods = methods(&page);
-    if matches!(plan, Plan::Pass) && !methods.contains(&flow.request.head.method) {
+    if matches!(plan, Plan::Pass) && !has_method {
         let refusal = Refusal::new(ErrorCode::MethodNotAllowed, "method", "this page has no such method");
-        let allowed: Vec<&str> = methods.iter().map(Method::as_str).collect();
+        let allowed: Vec<&str> = methods(&page).iter().map(Method::as_str).collect();
         let allowed = HeaderValue::try_from(allowed.join(", ")).unwrap_or(HeaderValue::from_static("GET"));
         return Some(Plan::Refuse(refusal.header(header::ALLOW, allowed)));
     }
