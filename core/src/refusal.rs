@@ -83,6 +83,11 @@ impl ErrorCode {
         })
     }
 
+    /// Whether the same request may well pass a little later.
+    pub fn is_of_the_moment(self) -> bool {
+        matches!(self, Self::RateLimitExceeded | Self::StoreUnavailable | Self::Overloaded)
+    }
+
     /// Its status.
     pub fn status(self) -> StatusCode {
         match self {
@@ -127,12 +132,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with nothing but code, reason and message.
+    /// A refusal with nothing but code, reason and message. One of the moment (429, 503) says to wait a second, unless
+    /// whoever refuses knows better.
     pub fn new(code: ErrorCode, reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
             message: message.into(),
-            retry_after_s: None,
+            retry_after_s: code.is_of_the_moment().then_some(1),
             details: None,
             headers: HeaderMap::new(),
             reason,

@@ -186,7 +186,7 @@ fn regions(regions: &Regions) -> Option<Value> {
         .then(|| json!({ "aliases": aliases, "distances": distances }))
 }
 
-fn without_nulls(mut value: Value) -> Value {
+pub(super) fn without_nulls(mut value: Value) -> Value {
     if let Value::Object(table) = &mut value {
         table.retain(|_, value| !value.is_null());
     }

@@ -13,6 +13,7 @@ use super::{
     field::{Field, Fields},
     kind::{Form, Kind},
     knob::{Flaw, Knob},
+    masked::without_nulls,
     model::Document,
     sections::items,
     settings::MAX_LIMIT,
@@ -59,6 +60,8 @@ pub struct Deny {
     pub code: ErrorCode,
     /// For the client.
     pub message: String,
+    /// `Retry-After`, in seconds.
+    pub retry_after_s: Option<u32>,
 }
 
 /// Which limit, and how much of it.
@@ -110,6 +113,11 @@ const DENY: &[Field] = &[
         "400, 403 (default), 404, 405, 413, 429 or 503: those that have an error code",
     ),
     Field::one("message", Kind::Text(Form::Plain), "what the client is told"),
+    Field::one(
+        "retry_after_seconds",
+        Kind::Number { min: 1, max: MAX_RETRY_S },
+        "when to try again: `Retry-After`; default 60 with 429 and 503, else not said",
+    ),
 ];
 
 /// `limit` of `[[rules]]`.
@@ -158,8 +166,12 @@ fn rule(fields: &mut Fields<'_>, name: String, faults: &mut Faults<'_>) -> Optio
             deny.refuse("status", message.to_string(), faults);
         }
         let message: Option<String> = deny.get("message", faults);
+        let code = code.unwrap_or(ErrorCode::Forbidden);
         Deny {
-            code: code.unwrap_or(ErrorCode::Forbidden),
+            retry_after_s: deny
+                .get("retry_after_seconds", faults)
+                .or(code.is_of_the_moment().then_some(RETRY_S)),
+            code,
             message: message.unwrap_or_else(|| "a rule of this gateway refuses the request".to_string()),
         }
     });
@@ -224,29 +236,28 @@ pub(super) fn masked(rule: &Rule) -> Value {
     let names = |names: &[HeaderName]| {
         (!names.is_empty()).then(|| names.iter().map(HeaderName::as_str).collect::<Value>())
     };
-    let mut shown = json!({
+    without_nulls(json!({
         "name": rule.name,
         "when": rule.when.source(),
         "deny": rule.deny.as_ref().map(|deny| {
-            json!({ "status": deny.code.status().as_u16(), "message": deny.message })
+            without_nulls(json!({
+                "status": deny.code.status().as_u16(),
+                "message": deny.message,
+                "retry_after_seconds": deny.retry_after_s,
+            }))
         }),
         "allow": rule.allow.then_some(true),
         "set_request_headers": lines(&rule.set_request_headers),
         "remove_request_headers": names(&rule.remove_request_headers),
         "set_response_headers": lines(&rule.set_response_headers),
         "remove_response_headers": names(&rule.remove_response_headers),
-        "limit": rule.limit.as_ref().map(|limit| match limit.cost {
-            Some(cost) => json!({ "name": limit.name, "cost": cost }),
-            None => json!({ "name": limit.name }),
+        "limit": rule.limit.as_ref().map(|limit| {
+            without_nulls(json!({ "name": limit.name, "cost": limit.cost }))
         }),
         "origins": (!rule.origins.is_empty()).then_some(&rule.origins),
         "skip_cache": rule.skip_cache.then_some(true),
         "on_error": rule.on_error.name(),
-    });
-    if let Value::Object(table) = &mut shown {
-        table.retain(|_, value| !value.is_null());
-    }
-    shown
+    }))
 }
 
 impl Knob for Vec<String> {
@@ -333,6 +344,10 @@ const TAKEN: &[&str] = &[
     "x-timestamp",
 ];
 
+/// The length of a limit's window, unless it is set.
+const RETRY_S: u32 = 60;
+/// A day.
+const MAX_RETRY_S: u64 = 86_400;
 /// Each is looked at for each request.
 const MAX_RULES: usize = 256;
 

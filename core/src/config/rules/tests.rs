@@ -28,11 +28,14 @@ fn what_is_shown_reads_as_the_same() {
         when = "identity.tenant in ['a', 'b']"
         deny = { status = 429, message = "later" }
         [[rules]]
+        when = "request.path == '/a'"
+        deny = { status = 403, retry_after_seconds = 5 }
+        [[rules]]
         when = "true"
         allow = true
         "#;
     let document = read(text).unwrap();
-    assert_eq!(document.rules.len(), 3);
+    assert_eq!(document.rules.len(), 4);
     let again = read(&document.to_toml_masked()).unwrap();
     assert_eq!(document.rules, again.rules);
     assert!(again.limits[0].on_demand);

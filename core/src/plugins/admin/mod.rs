@@ -130,7 +130,7 @@ fn invalid(errors: &[String]) -> Refusal {
 /// What a command waits for before it reads the body.
 fn store_is_down() -> Refusal {
     let message = "the store does not answer, so the configuration cannot be changed; try again";
-    Refusal::new(ErrorCode::StoreUnavailable, "store_down", message).retry_after_ms(1_000)
+    Refusal::new(ErrorCode::StoreUnavailable, "store_down", message)
 }
 
 /// Leaves a command for the driver.

@@ -125,7 +125,9 @@ fn judge(rules: &[Compiled], late: bool, flow: &mut Flow, budget: &mut Budget) -
             Ok(false) => {}
             Ok(true) => {
                 if let Some(deny) = &rule.deny {
-                    return Next::Refuse(Refusal::new(deny.code, "rule", deny.message.clone()));
+                    let mut refusal = Refusal::new(deny.code, "rule", deny.message.clone());
+                    refusal.retry_after_s = deny.retry_after_s.map(u64::from);
+                    return Next::Refuse(refusal);
                 }
                 apply(compiled, flow);
                 if rule.allow {
