@@ -443,7 +443,8 @@ pub struct RouteLimit {
 pub enum RouteCache {
     /// Never read, never written.
     Off,
-    /// One entry per credential. `ttl_seconds` applies where the origin says nothing; none: do not store then.
+    /// One entry per credential. `ttl_seconds` applies where the origin says nothing; none: in a rule of the document
+    /// that of the cache, in a built-in one nothing is stored then.
     PerCredential {
         /// Freshness in seconds where the origin gives none.
         ttl_seconds: Option<u32>,

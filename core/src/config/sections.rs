@@ -71,7 +71,7 @@ pub(super) const ROUTE_CACHE: &[Field] = &[
     Field::one(
         "ttl_seconds",
         Kind::Number { min: 0, max: 31_536_000 },
-        "seconds of freshness where the origin says nothing; unset: do not store then",
+        "seconds of freshness of a 200 where the origin says nothing; default `CACHE_TTL_SECONDS`, or with `heuristic` the guess",
     ),
     Field::one(
         "heuristic",

@@ -79,7 +79,8 @@ impl Table {
             table.tree.insert(place.clone(), rules).map_err(reason)?;
         }
         for rule in &document.routes {
-            table.lay_over(rule, &patterns)?;
+            let cache = rule.cache.map(|cache| lasting(cache, document.cache.ttl_seconds));
+            table.lay_over(&RouteRule { cache, ..rule.clone() }, &patterns)?;
         }
         Ok(table)
     }
@@ -192,6 +193,20 @@ fn other(document: &Document) -> Route {
         timeout_ms: document.upstream.timeout_ms,
         retries: RETRIES,
         origin_path: None,
+    }
+}
+
+/// The same, where nobody says how long an answer is fresh for so many seconds; a route that guesses goes on guessing.
+fn lasting(cache: RouteCache, seconds: u32) -> RouteCache {
+    let ttl_seconds = Some(seconds);
+    match cache {
+        RouteCache::PerCredential { ttl_seconds: None, heuristic: false } => {
+            RouteCache::PerCredential { ttl_seconds, heuristic: false }
+        }
+        RouteCache::Shared { ttl_seconds: None, heuristic: false } => {
+            RouteCache::Shared { ttl_seconds, heuristic: false }
+        }
+        said => said,
     }
 }
 
