@@ -23,10 +23,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     chance::Chance,
+    control::{self, Control},
     judge::{Answer, Judge},
     life::Lives,
     plan::{Befalls, LASTS_MS, Plan, Site, WINDOW_MS},
-    ports::{Asked, Busy, SimPorts, Whole},
+    ports::{Busy, SimPorts, Whole},
     redis::Redis,
     world::World,
 };
@@ -36,6 +37,8 @@ pub(crate) const KEYS: [(&str, &str); 4] =
     [("ann-key-01", "ann"), ("ann-key-02", "ann"), ("bob-key-03", "bob"), ("cy-key-04", "cy")];
 /// The key of the first document alone.
 pub(crate) const DOCUMENT_KEY: &str = "dot-key-05";
+/// `ADMIN_TOKEN`.
+pub(crate) const ADMIN: &str = "the-admin-token";
 /// 2026-01-01T00:00:00Z, a border of all usual windows.
 pub(crate) const START_MS: u64 = 1_767_225_600_000;
 /// `Cache-Control` of the paths `…/0` to `…/3`, with seconds of freshness and how long past that.
@@ -56,14 +59,14 @@ pub(crate) struct Fleet {
     pub(crate) redis: RefCell<Redis>,
     pub(crate) gateways: Vec<Instance>,
     pub(crate) origins: Vec<Origin>,
+    pub(crate) control: Control,
     jobs: RefCell<Vec<(String, String, u64)>>,
     pub(crate) judge: RefCell<Judge>,
 }
 
 /// One gateway.
 pub(crate) struct Instance {
-    documents: [Arc<Gateway>; 2],
-    /// Which of them is in force.
+    /// Which of the two documents is in force.
     pub(crate) document: Cell<usize>,
     pub(crate) site: Site,
     pub(crate) lives: Lives,
@@ -99,7 +102,6 @@ impl Fleet {
     pub(crate) fn new(plan: Plan) -> Self {
         let chance = plan.chance.fork();
         let instance = |site: &Site| Instance {
-            documents: [true, false].map(|first| document(&plan, first)),
             document: Cell::new(0),
             site: *site,
             lives: Lives::new(site.target, plan.origins),
@@ -113,6 +115,7 @@ impl Fleet {
             redis: RefCell::new(Redis::new(plan.lag_us)),
             gateways: plan.gateways.iter().map(instance).collect(),
             origins: (0..plan.origins).map(|_| Origin::default()).collect(),
+            control: Control::new([true, false].map(|first| document(&plan, first))),
             jobs: RefCell::default(),
             judge: RefCell::new(Judge::default()),
             plan,
@@ -178,7 +181,7 @@ fn document(plan: &Plan, first: bool) -> Arc<Gateway> {
     let keys = if first { vec![format!("dot:{DOCUMENT_KEY}")] } else { Vec::new() };
     let text = json!({
         "origins": origins,
-        "auth": { "api_keys": keys, "job_ownership": if plan.strict_ownership { "strict" } else { "learned" } },
+        "auth": { "admin_token": ADMIN, "api_keys": keys, "job_ownership": if plan.strict_ownership { "strict" } else { "learned" } },
         "rate_limit": { "window_ms": WINDOW_MS, "max_requests": plan.limit, "algorithm": plan.algorithm.name() },
         "router": { "strategy": if first { "p2c-ewma" } else { "round-robin" } },
         "upstream": { "timeout_ms": 1_000 },
@@ -244,6 +247,7 @@ async fn befall(fleet: &Rc<Fleet>, what: Befalls) {
             let document = &fleet.gateways[gateway].document;
             document.set(1 - document.get());
         }
+        Befalls::Change { gateway } => control::change(fleet, gateway).await,
         Befalls::Revoke { key } => {
             let fields = vec![("enabled".to_owned(), "0".to_owned())];
             let ops =
@@ -286,19 +290,15 @@ async fn request(fleet: &Rc<Fleet>, number: u64, chance: &Chance) {
     if let Some(length) = length {
         headers.insert("content-length", http::HeaderValue::from(length));
     }
-    let asked = Rc::new(Asked::new(KEYS.iter().position(|(known, _)| *known == key), job));
-    let instance = &fleet.gateways[gateway];
-    let life = instance.lives.take(&instance.chance, fleet.world.now_us());
-    let ports =
-        SimPorts { fleet: Rc::clone(fleet), gateway, life: Rc::clone(&life), asked: Rc::clone(&asked) };
+    let ports = SimPorts::open(fleet, gateway, KEYS.iter().position(|(known, _)| *known == key), job);
+    let (instance, asked) = (&fleet.gateways[gateway], Rc::clone(&ports.asked));
     let _busy = Busy::new(&ports);
-    let in_force = instance.document.get();
     let ip = std::net::IpAddr::from([192, 0, 2, u8::try_from(number % 5).unwrap_or_default() + 1]);
     let visitor = Visitor { peer: Peer { ip, tls: false }, hints: Hints { region: None, client: None } };
     let began_ms = fleet.world.now_ms();
     let local_ms = began_ms + instance.site.ahead_ms;
     let patience = chance.per_mille(40).then(|| fleet.world.sleep_us(chance.between(0, 60_000)));
-    let served = serve(&ports, Arc::clone(&instance.documents[in_force]), visitor, request);
+    let served = serve(&ports, ports.in_force(), visitor, request);
     let Some(response) = unless(served, patience).await else {
         fleet.judge.borrow_mut().note("left");
         return;
@@ -319,8 +319,8 @@ async fn request(fleet: &Rc<Fleet>, number: u64, chance: &Chance) {
     let answer = Answer {
         number,
         gateway,
-        life: life.number,
-        document: in_force,
+        life: ports.life.number,
+        document: asked.document.get(),
         key,
         method,
         path,

@@ -1,13 +1,14 @@
 //! A fleet in one thread. Several gateways of any target mix, as the driver and the core are, share a store that is slow, loses messages,
-//! restarts and fails over; their clocks differ, their origins die, their configuration changes, and clients of three tenants
+//! restarts and fails over; their clocks differ, their origins die, their files and the stored configuration change, and clients of three tenants
 //! send what they like. All of it comes from one seed, no time passes, and every answer is held against what
 //! must hold whatever happens ([`Wrong`]).
 //!
 //! Start at [`run`]. [`world`] is time and tasks, [`redis`] the store, [`ports`] what a gateway sees of all this, [`plan`] what
-//! a seed stands for, [`life`] how long instances of each target live, [`client`] who asks, [`judge`] the rules.
+//! a seed stands for, [`life`] how long instances of each target live, [`client`] who asks, [`control`] who changes the stored configuration, [`judge`] the rules.
 
 mod chance;
 mod client;
+mod control;
 mod judge;
 mod life;
 mod plan;

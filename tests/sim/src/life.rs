@@ -6,6 +6,7 @@ use std::{
 };
 
 use acip_core::{origins::Board, store::Memory};
+use bytes::Bytes;
 
 use crate::{chance::Chance, client::bounds, plan::Target};
 
@@ -16,6 +17,8 @@ pub(crate) struct Life {
     pub(crate) board: RefCell<Board>,
     pub(crate) memory: RefCell<Memory>,
     pub(crate) turn: Cell<u64>,
+    /// The stored changes of the configuration that it follows, as the store had them.
+    pub(crate) changes: RefCell<Bytes>,
     /// Requests and what runs behind them.
     busy: Cell<usize>,
     /// Since when nothing does, true microseconds.
@@ -74,6 +77,7 @@ impl Lives {
             board: RefCell::new(Board::new(self.origins)),
             memory: RefCell::new(Memory::new(bounds())),
             turn: Cell::default(),
+            changes: RefCell::default(),
             busy: Cell::default(),
             rested_us: Cell::new(now_us),
             frozen_us: Cell::default(),

@@ -71,6 +71,8 @@ pub(crate) enum Befalls {
     Reload { gateway: usize },
     /// A key is switched off in the store.
     Revoke { key: usize },
+    /// An administrator changes the stored configuration through a gateway.
+    Change { gateway: usize },
 }
 
 /// Clocks are ahead of true time by less than this: the differences between them are what counts.
@@ -129,6 +131,10 @@ impl Plan {
             if chance.per_mille(300) {
                 befalls(Befalls::Revoke { key });
             }
+        }
+        for _ in 0..chance.between(0, 4) {
+            let gateway = usize::try_from(chance.draw() % plan.gateways.len() as u64).unwrap_or_default();
+            plan.events.push((chance.between(500, LASTS_MS), Befalls::Change { gateway }));
         }
         plan.events.sort_by_key(|(at, _)| *at);
         plan

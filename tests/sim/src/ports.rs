@@ -5,11 +5,13 @@ use std::{
     future::{Future, pending, ready},
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use acip_core::{
-    Epilogue, OriginFailure, Report, Status,
+    Epilogue, Gateway, OriginFailure, Report, Status,
+    control::{is_news, version_of},
     facts::Entropy,
     origins::Board,
     store::{Batch, Cell},
@@ -22,6 +24,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::{
     client::{Fleet, KEYS, START_MS, record_key, tenant_of},
+    control::CONFIG,
     life::Life,
     plan::Target,
     world::Timer,
@@ -64,6 +67,9 @@ pub(crate) struct Asked {
     /// The moment at which the store counted it, unix ms.
     pub(crate) counted_ms: Slot<Option<u64>>,
     pub(crate) owner: RefCell<Option<Bytes>>,
+    /// The document that it is decided by, and the changes that are laid over it.
+    pub(crate) document: Slot<usize>,
+    pub(crate) changes: RefCell<Bytes>,
 }
 
 /// Whose answer counted.
@@ -82,6 +88,23 @@ impl Asked {
 }
 
 impl SimPorts {
+    /// For a request to this gateway, of a key in [`KEYS`], about a job.
+    pub(crate) fn open(fleet: &Rc<Fleet>, gateway: usize, key: Option<usize>, job: Option<String>) -> Self {
+        let instance = &fleet.gateways[gateway];
+        let life = instance.lives.take(&instance.chance, fleet.world.now_us());
+        let asked = Rc::new(Asked::new(key, job));
+        Self { fleet: Rc::clone(fleet), gateway, life, asked }
+    }
+
+    /// The gateway that is in force in this instance: whoever gets it decides by it.
+    pub(crate) fn in_force(&self) -> Arc<Gateway> {
+        let document = self.fleet.gateways[self.gateway].document.get();
+        let changes = self.life.changes.borrow().clone();
+        self.asked.document.set(document);
+        self.asked.changes.replace(changes.clone());
+        self.fleet.control.gateway(document, &changes)
+    }
+
     fn away(&self) -> u64 {
         let (fleet, longest) = (&self.fleet, self.fleet.latency_us);
         let longest = if fleet.network.per_mille(10) { longest * 10 } else { longest };
@@ -100,10 +123,24 @@ impl SimPorts {
                 self.asked.job.as_ref().and_then(|job| redis.peek(&format!("gateway:job:{job}"), now_ms));
             *self.asked.owner.borrow_mut() = owner;
         }
+        let stored = redis.peek(CONFIG, now_ms).unwrap_or_default();
         let row = redis.apply(batch, now_us)?;
         if decides {
             self.asked.counted_ms.set(redis.counted_ms);
         }
+        let mut judge = self.fleet.judge.borrow_mut();
+        if batch.watches() && batch.moved(&row).is_none() && *self.asked.changes.borrow() != stored {
+            let how = format!(
+                "gateway {} was let pass with version {}, and {} is stored",
+                self.gateway,
+                version_of(&self.asked.changes.borrow()),
+                version_of(&stored)
+            );
+            judge.wrong(&self.fleet.world, "a request is decided by what is stored", &how);
+        }
+        self.fleet.control.written(batch, &row, |how| {
+            judge.wrong(&self.fleet.world, "a version is one change", how);
+        });
         Some(row)
     }
 }
@@ -155,6 +192,29 @@ impl Ports for SimPorts {
         });
     }
 
+    fn seen(&self) -> Option<u64> {
+        Some(version_of(&self.life.changes.borrow()))
+    }
+
+    fn follow(&self, asked: u64, text: &[u8]) -> Option<(Self, Arc<Gateway>)> {
+        let seen = version_of(&self.life.changes.borrow());
+        if is_news(seen, asked, text) {
+            self.life.changes.replace(Bytes::copy_from_slice(text));
+        }
+        let gateway = self.in_force();
+        // Another request may have brought what is newer, and nothing else may stand here.
+        let changes = self.asked.changes.borrow();
+        if *changes != text && version_of(&changes) <= version_of(text) {
+            let how = format!("version {} in place of {}", version_of(&changes), version_of(text));
+            self.fleet.judge.borrow_mut().wrong(
+                &self.fleet.world,
+                "a request is decided by what is stored",
+                &how,
+            );
+        }
+        Some((self.clone(), gateway))
+    }
+
     async fn ask(&self, batch: &Batch) -> Result<Vec<Cell>, StoreDown> {
         let decides = !self.asked.begun.replace(true);
         let world = &self.fleet.world;
@@ -181,7 +241,10 @@ impl Ports for SimPorts {
             return Err(StoreDown);
         }
         world.sleep_us(back).await;
-        if decides {
+        if batch.moved(&row).is_some() {
+            // It did nothing but say so; the request asks anew.
+            self.asked.begun.set(!decides);
+        } else if decides {
             self.asked.by.set(By::Store);
         }
         Ok(row)

@@ -2,16 +2,19 @@
 
 #[test]
 fn nothing_happens_that_must_not() {
+    let mut changes = 0;
     let failed: Vec<String> = KEPT
         .iter()
         .copied()
         .chain(1..=1_000)
         .flat_map(|seed| {
             let told = acip_sim::run(seed);
+            changes += told.counts.get("change 200").copied().unwrap_or_default();
             told.wrong.into_iter().map(move |wrong| format!("seed {seed}: {}: {}", wrong.rule, wrong.how))
         })
         .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(changes > 500, "the stored configuration changed {changes} times");
 }
 
 #[test]
