@@ -116,6 +116,9 @@ pub struct Step {
     /// How often it is sent, each time with the same expectation.
     #[serde(default = "once")]
     pub repeat: u32,
+    /// Members of the answer, by JSON pointer (RFC 6901), that later steps say by these names: `{{name}}`.
+    #[serde(default)]
+    pub keeps: BTreeMap<String, String>,
     /// What is to come of it.
     #[serde(default)]
     pub expect: Expect,
@@ -207,10 +210,30 @@ pub enum Need {
     Wire,
     /// Method, path and host as the client wrote them, where a platform reads them first.
     Raw,
+    /// A build of which no process sees all requests.
+    Edge,
     /// The plugin of `examples/custom-plugin`.
     Example,
     /// A plugin that fails where the document says so.
     Failing,
+}
+
+impl Need {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Clock,
+        Self::Chance,
+        Self::Place,
+        Self::Failure,
+        Self::Expiry,
+        Self::Origins,
+        Self::Inside,
+        Self::Wire,
+        Self::Raw,
+        Self::Edge,
+        Self::Example,
+        Self::Failing,
+    ];
 }
 
 fn yes() -> bool {

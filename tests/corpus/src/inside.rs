@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 
 use crate::{
     case::{Case, Need, OriginIs, Step, StoreIs},
+    kept::Kept,
     run::{Inside as Told, Seen, Target},
     said,
     template::stored,
@@ -76,6 +77,7 @@ pub struct InProcess {
 
 struct Running {
     world: Rc<World>,
+    kept: Kept,
 }
 
 impl InProcess {
@@ -109,13 +111,15 @@ impl Target for InProcess {
             .map_err(|errors| errors.to_string())?;
         let gateway = compile_with(document, failing::plugins).map_err(|error| error.to_string())?;
         let world = Rc::new(World::new(Arc::new(gateway), Rc::clone(&self.store)));
-        self.running = Some(Running { world });
+        self.running = Some(Running { world, kept: Kept::default() });
         Ok(())
     }
 
     fn send(&mut self, step: &Step) -> Result<Seen, String> {
-        let running = self.running.as_ref().ok_or("was not started")?;
-        running.send(step)
+        let running = self.running.as_mut().ok_or("was not started")?;
+        let seen = running.send(&running.kept.fill(step))?;
+        running.kept.learn(step, &seen);
+        Ok(seen)
     }
 
     fn read(&mut self, key: &str) -> Result<Option<Bytes>, String> {
@@ -328,6 +332,7 @@ impl Need {
             Self::Inside => "looks at what only the inside shows",
             Self::Wire => "needs the head as it came over the wire",
             Self::Raw => "needs its method, path and host as the client wrote them",
+            Self::Edge => "is about builds of which no process sees all requests",
             Self::Example => "needs a build with the example plugin",
             Self::Failing => "needs a build with a plugin that fails",
         }

@@ -8,6 +8,7 @@ pub mod check;
 pub mod expect;
 pub mod generate;
 pub mod inside;
+mod kept;
 pub mod live;
 pub mod load;
 mod moment;

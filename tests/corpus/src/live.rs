@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::{
     case::{Case, Need, Says, Step, StoreIs},
     inside::{InProcess, Store as _, contents, document},
+    kept::Kept,
     redis::RedisStore,
     run::{Seen, Target},
 };
@@ -36,6 +37,7 @@ pub struct Live {
     running: Option<Running>,
     /// Scripts that Redis had run when the last step began.
     seen_scripts: u64,
+    kept: Kept,
 }
 
 struct Running {
@@ -53,7 +55,8 @@ impl Live {
     pub fn start() -> Result<Self, String> {
         let redis = Redis::start();
         let store = RedisStore::connect(redis.port())?;
-        Ok(Self { model: InProcess::new(Memory::default()), store, redis, running: None, seen_scripts: 0 })
+        let model = InProcess::new(Memory::default());
+        Ok(Self { model, store, redis, running: None, seen_scripts: 0, kept: Kept::default() })
     }
 
     fn open(&self, case: &Case, configuration: String) -> Result<Running, String> {
@@ -116,14 +119,19 @@ impl Live {
 impl Target for Live {
     fn name(&self) -> String {
         let transport = if Transport::current() == Transport::Rest { "rest" } else { "tcp" };
-        format!("{}, Redis over {transport}", Build::current().name())
+        let example = if has_example() { ", with the example plugin" } else { "" };
+        format!("{}, Redis over {transport}{example}", Build::current().name())
     }
 
     fn lacks(&self, case: &Case) -> Option<String> {
         let inferred = case.step.iter().find_map(lacks);
         let wire = || case.step.iter().any(is_about_the_wire).then_some(Need::Wire);
-        let built_in = std::env::var_os(EXAMPLE).is_some();
-        let needs = case.needs.iter().filter(|need| **need != Need::Example || !built_in);
+        let lacks = |need: &&Need| match need {
+            Need::Example => !has_example(),
+            Need::Edge => Build::current() == Build::Native,
+            _ => true,
+        };
+        let needs = case.needs.iter().filter(lacks);
         let need = needs.min().copied().or(inferred).or_else(wire);
         // Nobody reads it before the native build does.
         let need = need.filter(|need| *need != Need::Wire || Build::current() != Build::Native);
@@ -134,6 +142,7 @@ impl Target for Live {
 
     fn start(&mut self, case: &Case) -> Result<(), String> {
         self.model.start(case)?;
+        self.kept = Kept::default();
         let configuration = format!("{} {:?}", document(case), case.variables);
         if self.running.as_ref().is_none_or(|running| running.configuration != configuration) {
             self.running = None;
@@ -151,7 +160,8 @@ impl Target for Live {
         let model = self.model.send(step)?;
         let running = self.running.as_ref().ok_or("was not started")?;
         running.origins.script(&step.origin);
-        let mut seen = wire::send(running.gateway.port(), step)?;
+        let mut seen = wire::send(running.gateway.port(), &self.kept.fill(step))?;
+        self.kept.learn(step, &seen);
         seen.asked = running.origins.asked();
         let commands = model.inside.map_or(0, |inside| {
             // Where no process lives, every request adds to the counters in the store, if only to those.
@@ -177,8 +187,12 @@ impl Target for Live {
     }
 }
 
-/// Set where the native build is one with the plugin of `examples/custom-plugin`.
+/// Set where the build is one with the plugin of `examples/custom-plugin`.
 pub const EXAMPLE: &str = "ACIP_EXAMPLE";
+
+fn has_example() -> bool {
+    std::env::var_os(EXAMPLE).is_some()
+}
 
 /// What a step needs that a process of its own cannot be given.
 fn lacks(step: &Step) -> Option<Need> {

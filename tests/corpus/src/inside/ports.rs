@@ -227,7 +227,8 @@ impl Ports for CasePorts {
             *to = from;
         }
         entropy.trace = [8; 16];
-        entropy.span = [9; 8];
+        // Ids are made of it, and each is another.
+        entropy.span = (count | 9 << 56).to_be_bytes();
         self.0.requests.set(count + 1);
         Some(entropy)
     }
