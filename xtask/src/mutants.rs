@@ -93,7 +93,8 @@ fn holds(copy: &Path) -> Result<Option<Vec<String>>, Error> {
     let mut build =
         cargo(&["build", "--quiet", "--locked", "--package", "acip-corpus", "--bin", "acip-conform"])?;
     build.current_dir(copy).env("CARGO_TARGET_DIR", copy.join("target")).env("RUSTFLAGS", "-Awarnings");
-    build.env("CARGO_PROFILE_DEV_DEBUG", "0").stderr(Stdio::null());
+    // One line of one crate changes each time, wherever this runs.
+    build.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_INCREMENTAL", "1").stderr(Stdio::null());
     let built = build.status().map_err(|error| format!("cannot start cargo: {error}"))?;
     if !built.success() {
         return Ok(None);
@@ -118,4 +119,29 @@ fn read(path: &Path) -> Result<String, Error> {
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else a mistake is looked for in vain only when somebody runs them all, which takes long.
+    #[test]
+    fn each_text_stands_once_in_its_file() {
+        let root = root().expect("the repository");
+        for mutant in list::MUTANTS {
+            let text = read(&root.join(mutant.file)).expect("its file");
+            let found = text.matches(mutant.search).count();
+            assert_eq!(found, 1, "{}: search text in {}", mutant.name, mutant.file);
+            assert_ne!(mutant.search, mutant.replacement, "{}", mutant.name);
+        }
+    }
+
+    #[test]
+    fn each_has_a_name_of_its_own() {
+        let mut names: Vec<_> = list::MUTANTS.iter().map(|mutant| mutant.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), list::MUTANTS.len());
+    }
 }
