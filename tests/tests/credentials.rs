@@ -173,9 +173,6 @@ async fn keys_of_one_tenant_see_each_others_jobs() {
 
 #[tokio::test]
 async fn guessing_is_limited_and_neighbours_are_not() {
-    if !supported(&[Feature::PeerAddress]) {
-        return;
-    }
     let stand = Stand::start(&[]);
     let other = stand.another(&[]);
     let worker = "/api/v1/workers/0190b5a0-0000-7000-8000-000000000001";
