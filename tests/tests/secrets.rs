@@ -2,7 +2,8 @@
 //! nor in Redis.
 
 use acip_tests::{
-    ADMIN, Cli, Collector, Feature, Gateway, KEY, OTHER_KEY, Origin, Redis, Stand, Target, supported,
+    ADMIN, Bridge, Cli, Collector, Feature, Gateway, KEY, OTHER_KEY, Origin, Redis, Stand, Target, Transport,
+    supported,
 };
 use http::Method;
 use http_body_util::BodyExt as _;
@@ -60,6 +61,9 @@ async fn no_secret_is_told() {
         .chain(&CARRIED)
         .map(ToString::to_string)
         .collect();
+    if Transport::current() == Transport::Rest {
+        secrets.push(Bridge::TOKEN.to_owned());
+    }
 
     let events = hear(&stand).await;
 
@@ -181,12 +185,35 @@ async fn hear(stand: &Stand) -> tokio::task::JoinHandle<String> {
     })
 }
 
+/// Waits until the health page says this of the store, and gives all that pages and a proxied request tell.
+async fn pages(gateway: &Gateway, status: &str) -> String {
+    let http = gateway.http();
+    acip_tests::wait_for(status, async || {
+        // Some ways to a store tell of it only when it is asked.
+        let _ = http.get("/_test/echo").key(KEY).try_send().await;
+        http.get("/gateway/health").try_send().await.is_ok_and(|answer| answer.text().contains(status))
+    })
+    .await;
+    let mut told = String::new();
+    for call in [
+        http.get("/_test/echo").key(KEY),
+        http.get("/gateway/health/detailed").bearer(ADMIN),
+        http.get("/gateway/config").bearer(ADMIN),
+        http.get("/gateway/metrics").bearer(ADMIN),
+        http.get("/gateway/plugins").bearer(ADMIN),
+    ] {
+        let answer = call.send().await;
+        told.push_str(&format!("{} {:?} {}\n", answer.status, answer.headers, answer.text()));
+    }
+    told
+}
+
 /// Neither the right password nor one that the server does not take, wherever it is given.
 #[tokio::test]
 async fn the_password_of_the_store_is_told_nowhere() {
     const PASSWORD: &str = "MARKED-password";
     const WRONG: &str = "MARKED-wrong-password";
-    if !supported(&[Feature::Process]) {
+    if !supported(&[Feature::Resp]) {
         return;
     }
     let (redis, origin) = (Redis::with(&["--requirepass", PASSWORD]), Origin::start());
@@ -201,26 +228,34 @@ async fn the_password_of_the_store_is_told_nowhere() {
         let variables = [("REDIS_URL", url.as_str()), ("LOG_LEVEL", "trace")];
         let variables: Vec<_> = variables.into_iter().chain(more).collect();
         let gateway = Gateway::start(&[&origin.url()], &variables);
-        let http = gateway.http();
-        acip_tests::wait_for(status, async || {
-            http.get("/gateway/health").try_send().await.is_ok_and(|answer| answer.text().contains(status))
-        })
-        .await;
-        let mut told = String::new();
-        for call in [
-            http.get("/_test/echo").key(KEY),
-            http.get("/gateway/health/detailed").bearer(ADMIN),
-            http.get("/gateway/config").bearer(ADMIN),
-            http.get("/gateway/metrics").bearer(ADMIN),
-            http.get("/gateway/plugins").bearer(ADMIN),
-        ] {
-            let answer = call.send().await;
-            told.push_str(&format!("{} {:?} {}\n", answer.status, answer.headers, answer.text()));
-        }
+        let told = pages(&gateway, status).await;
         let checked = Cli::new(&["check"]).env(&variables).run();
         assert!(checked.stdout.contains("127.0.0.1"), "{checked:?}");
         for secret in [PASSWORD, WRONG] {
             for text in [&told, &gateway.log(), &checked.stdout, &checked.stderr] {
+                assert!(!text.contains(secret), "`{secret}` is told: {text}");
+            }
+        }
+    }
+}
+
+/// Neither the right token nor one that the endpoint does not take.
+#[tokio::test]
+async fn the_token_of_the_store_is_told_nowhere() {
+    const WRONG: &str = "MARKED-wrong-token-of-the-store";
+    let (redis, origin) = (Redis::start(), Origin::start());
+    let bridge = Bridge::start(&redis.url());
+    let url = bridge.url();
+    for (token, status) in [(Bridge::TOKEN, "healthy"), (WRONG, "degraded")] {
+        let variables = [
+            ("UPSTASH_REDIS_REST_URL", url.as_str()),
+            ("UPSTASH_REDIS_REST_TOKEN", token),
+            ("LOG_LEVEL", "trace"),
+        ];
+        let gateway = Gateway::start(&[&origin.url()], &variables);
+        let told = pages(&gateway, status).await;
+        for secret in [Bridge::TOKEN, WRONG] {
+            for text in [&told, &gateway.log(), &bridge.log()] {
                 assert!(!text.contains(secret), "`{secret}` is told: {text}");
             }
         }
