@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use acip_tests::{Answer, Gateway, Http, KEY, OTHER_KEY, Origin, Redis, Target, gateway_binary, wait_for};
+use acip_tests::{
+    Answer, Feature, Gateway, Http, KEY, OTHER_KEY, Origin, Redis, Target, gateway_binary, supported, wait_for,
+};
 use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};

@@ -33,7 +33,6 @@ fn say(lab: &mut Lab, method: &str, target: &str, tag: Option<&str>, body: &Valu
     lab.exchange(method, target, &fields, &body.to_string(), Origin(200, json!({})))
 }
 
-/// As a shell does when the store says that there is another version.
 /// The version of the lab's change of this number: its clock stands still.
 fn version(change: u32) -> u64 {
     NOW_MS + u64::from(change) - 1
@@ -44,6 +43,7 @@ fn tag(change: u32) -> String {
     format!("\"{}\"", version(change))
 }
 
+/// As a shell does when the store says that there is another version.
 fn follow(lab: &mut Lab) -> Vec<String> {
     let text = lab.get("gateway:config").unwrap_or_default();
     let followed = Followed::new(&lab.gateway, text.as_bytes());
@@ -98,8 +98,8 @@ fn a_change_is_stored_followed_listed_and_taken_back() {
             (2, "[\"plugins.rate-limit-plugin.enabled\",\"rate_limit.algorithm\",\"rate_limit.window_ms\"]"),
             (1, "[\"rate_limit.max_requests\"]"),
         ]
-    );
         .map(|(change, paths)| (version(change), paths.to_string()))
+    );
 
     let back = say(&mut lab, "POST", "/gateway/config/rollback", None, &json!({"version": version(1)}));
     assert_eq!((back.status, back.field("etag")), (200, tag(4)), "{:?}", back.body);
