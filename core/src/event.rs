@@ -104,6 +104,8 @@ pub enum Event {
     },
     /// `gateway:health:degraded`: the store did not answer.
     HealthDegraded,
+    /// `gateway:admin:changed`: what, the request's record tells.
+    AdminChanged,
     /// `gateway:plugin:error`
     PluginError {
         /// Its name.
@@ -113,8 +115,8 @@ pub enum Event {
     },
 }
 
-/// Every name of contract section 9.
-pub const NAMES: [&str; 21] = [
+/// Every name of contract section 9, and that of changes by an administrator.
+pub const NAMES: [&str; 22] = [
     "gateway:request:incoming",
     "gateway:request:completed",
     "gateway:request:error",
@@ -135,6 +137,7 @@ pub const NAMES: [&str; 21] = [
     "gateway:job:failed",
     "gateway:health:check",
     "gateway:health:degraded",
+    "gateway:admin:changed",
     "gateway:plugin:error",
 ];
 
@@ -162,6 +165,7 @@ impl Event {
             Self::JobFailed { .. } => "gateway:job:failed",
             Self::HealthCheck { .. } => "gateway:health:check",
             Self::HealthDegraded => "gateway:health:degraded",
+            Self::AdminChanged => "gateway:admin:changed",
             Self::PluginError { .. } => "gateway:plugin:error",
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     event::Event,
     facts::Entropy,
     origins::OriginId,
-    outcome::CacheStatus,
+    outcome::{Audit, CacheStatus},
     plugin::{Listeners, OnBegun, OnFail, OnFinish, OnSeal},
     report::Page,
     request::Request,
@@ -52,6 +52,9 @@ pub struct Flow {
     pub command: Option<Command>,
     /// Fresh chance for a command that runs, shown to nobody.
     pub chance: Option<Entropy>,
+    /// What it changes as an administrator's: noted before the store is told, so that a client who leaves meanwhile leaves it
+    /// behind.
+    pub audit: Option<Audit>,
     /// Counts this request for the fleet, where it is one and metrics are on.
     pub(crate) fleet: Option<Arc<Fleet>>,
     /// Who hears of its events.
@@ -170,6 +173,7 @@ impl Flow {
             page: None,
             command: None,
             chance: None,
+            audit: None,
             fleet: None,
             listeners: None,
             counted: None,
@@ -182,6 +186,11 @@ impl Flow {
             on_finish: Vec::new(),
             on_begun: None,
         }
+    }
+
+    /// Notes a change by whoever bears `ADMIN_TOKEN`: nobody else may make one.
+    pub(crate) fn audit(&mut self, action: &'static str, subjects: Vec<String>, changed: Vec<String>) {
+        self.audit = Some(Audit { by: ADMIN, action, subjects, changed });
     }
 
     /// Adds a hook for the origin's response head.
@@ -204,3 +213,6 @@ impl Flow {
         self.on_finish.push(hook);
     }
 }
+
+/// Who changes what the admin API changes.
+pub(crate) const ADMIN: &str = "ADMIN_TOKEN";

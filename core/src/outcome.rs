@@ -4,6 +4,7 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 use bytes::Bytes;
 use core::mem;
 use http::{Method, StatusCode};
+use serde::Serialize;
 
 use crate::{
     event::Event,
@@ -131,8 +132,24 @@ pub struct AccessRecord {
     pub limit: Option<String>,
     /// What the cache said.
     pub cache: Option<CacheStatus>,
+    /// What was changed at an admin page, or was to be: whether it was, the status tells.
+    pub audit: Option<Audit>,
     /// What the driver saw.
     pub outcome: Outcome,
+}
+
+/// A change by an administrator. Names and no values, so that no secret is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Audit {
+    /// The name of a token, or `cli`.
+    pub by: &'static str,
+    /// `config.change`, `config.rollback`, `plugins.change`, `keys.create`, `keys.change`, `keys.rotate`, `keys.revoke`,
+    /// `keys.import` or `cache.purge`.
+    pub action: &'static str,
+    /// What was changed: a version, a plugin, ids of keys, paths and tags.
+    pub subjects: Vec<String>,
+    /// Which of its settings or fields.
+    pub changed: Vec<String>,
 }
 
 /// `X-Gateway-Cache`.
@@ -175,6 +192,9 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
         (End::ClientLeft, _) => Event::RequestError { reason: "client_left" },
         (End::OriginBroke, _) => Event::RequestError { reason: "origin_broke" },
     });
+    if flow.audit.is_some() && status.is_success() {
+        flow.events.push(Event::AdminChanged);
+    }
     tell_all(&mut flow);
     let tracer = flow.tracer.take();
     let sampled = tracer.is_some();
@@ -206,6 +226,7 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
             client: alloc::string::ToString::to_string(&request.client),
             refused,
             cache: flow.cache,
+            audit: flow.audit,
             outcome,
         },
         spans,

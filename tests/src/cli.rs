@@ -30,6 +30,24 @@ pub struct Ended {
     pub stderr: String,
 }
 
+impl Ended {
+    /// Whether it succeeded and said nothing on standard error but what it changed.
+    pub fn is_well(&self) -> bool {
+        let is_audit = |line: &str| line.starts_with('{') && line.contains("\"audit\":{\"action\":");
+        self.code == Some(0) && self.stderr.lines().all(is_audit)
+    }
+
+    /// What it said that it changed: the action and its subjects, then the names of what was changed.
+    pub fn audits(&self) -> Vec<String> {
+        let audit = |line: &str| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            let audit = &line["audit"];
+            Some(format!("{} {} {} {}", audit["by"], audit["action"], audit["subjects"], audit["changed"]))
+        };
+        self.stderr.lines().filter_map(audit).collect()
+    }
+}
+
 impl Cli {
     /// With these arguments.
     pub fn new(arguments: &[&str]) -> Self {

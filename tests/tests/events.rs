@@ -189,6 +189,33 @@ async fn checks_and_bad_changes_are_heard() {
     assert_eq!(error.data["request_id"], Value::Null);
 }
 
+/// Who changed what, by name; no value and no key.
+#[tokio::test]
+async fn what_administrators_change_is_heard() {
+    let stand = Stand::start(&[]);
+    if is_refused_elsewhere(&stand).await {
+        return;
+    }
+    let mut listener = Listener::open(&stand.http(), "?name=gateway:admin:changed", None).await;
+    let made = stand.post("/gateway/keys", &json!({"name": "hush"})).bearer(ADMIN).send().await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let refused = stand.post("/gateway/keys", &json!({"nmae": "x"})).bearer(ADMIN).send().await;
+    assert_eq!(refused.status, 400);
+    let purged = stand.post("/gateway/cache/purge", &json!({"all": true})).bearer(ADMIN).send().await;
+    assert_eq!(purged.status, 200);
+    let (first, second) = (listener.next().await.expect("one"), listener.next().await.expect("one"));
+    let audit = &first.data["audit"];
+    assert_eq!((&audit["by"], &audit["action"]), (&json!("ADMIN_TOKEN"), &json!("keys.create")));
+    assert_eq!(audit["subjects"], json!([made.json()["id"]]));
+    assert_eq!(first.data["request_id"], made.header("x-request-id"));
+    assert_eq!(second.data["audit"]["action"], "cache.purge");
+    let key = made.json()["key"].as_str().expect("a key").to_owned();
+    for hidden in ["hush", &key, ADMIN] {
+        let log = stand.gateway.log();
+        assert!(!first.data.to_string().contains(hidden) && !log.contains(hidden), "{hidden}: {first:?}");
+    }
+}
+
 /// The Python server's own record of a job says that it has ended, though no client asks; and a read says it no second time.
 #[tokio::test]
 async fn the_end_of_a_job_is_heard_once_though_nobody_reads_it() {

@@ -33,7 +33,7 @@ fn import(redis: &Redis, url: &str, options: &[&str]) -> Ended {
 
 fn done(redis: &Redis, url: &str, options: &[&str]) -> String {
     let ended = import(redis, url, options);
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{options:?}: {ended:?}");
+    assert!(ended.is_well(), "{options:?}: {ended:?}");
     ended.stdout
 }
 

@@ -11,7 +11,7 @@ fn keys(redis: &Redis, arguments: &[&str]) -> Ended {
 /// The standard output of a call that succeeds.
 fn done(redis: &Redis, arguments: &[&str]) -> String {
     let ended = keys(redis, arguments);
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{arguments:?}: {ended:?}");
+    assert!(ended.is_well(), "{arguments:?}: {ended:?}");
     ended.stdout
 }
 
@@ -108,12 +108,18 @@ fn records_change_by_id() {
     let create = |name: &str| json(&done(&redis, &["create", "--name", name, "--daily-limit", "3"]));
     let id = text(&create("one"), "id").to_owned();
 
-    assert!(done(&redis, &["disable", &id]).contains(&id));
+    let disabled = keys(&redis, &["disable", &id]);
+    assert!(disabled.is_well() && disabled.stdout.contains(&id), "{disabled:?}");
+    assert_eq!(disabled.audits(), [format!("\"cli\" \"keys.change\" [\"{id}\"] [\"enabled\"]")]);
     assert_eq!(json(&done(&redis, &["show", &id]))["enabled"], json!(false));
     assert!(done(&redis, &["list"]).contains("disabled"));
 
-    let rotated = json(&done(&redis, &["rotate", &id, "--grace-seconds", "60"]));
+    let ended = keys(&redis, &["rotate", &id, "--grace-seconds", "60"]);
+    let rotated = json(&ended.stdout);
     assert_ne!(text(&rotated, "id"), id);
+    let new = text(&rotated, "id");
+    assert_eq!(ended.audits(), [format!("\"cli\" \"keys.rotate\" [\"{id}\",\"{new}\"] []")]);
+    assert!(!ended.stderr.contains(text(&rotated, "key")), "{ended:?}");
     assert_eq!((text(&rotated, "name"), &rotated["daily_limit"]), ("one", &json!(3)));
     assert!(json(&done(&redis, &["show", &id]))["expires_at"].is_string(), "the old one has its grace");
 

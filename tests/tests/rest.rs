@@ -145,7 +145,7 @@ async fn keys_are_managed_over_http() {
     let keys = |arguments: &[&str]| {
         let cli = Cli::new(&[&["keys"], arguments].concat());
         let ended = cli.env(&[("REDIS_URL", url.as_str()), ("REDIS_REST_TOKEN", Bridge::TOKEN)]).run();
-        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{arguments:?}: {ended:?}");
+        assert!(ended.is_well(), "{arguments:?}: {ended:?}");
         ended.stdout
     };
     let read = |text: String| serde_json::from_str::<Value>(&text).expect("JSON");

@@ -274,7 +274,7 @@ async fn the_command_line_does_the_same() {
     let run = |arguments: &[&str]| Cli::new(arguments).env(&[("REDIS_URL", url.as_str())]).run();
     let done = |arguments: &[&str]| {
         let ended = run(arguments);
-        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+        assert!(ended.is_well(), "{arguments:?}: {ended:?}");
         ended.stdout
     };
     let name = "rate-limit-plugin";
@@ -310,7 +310,11 @@ async fn the_command_line_does_the_same() {
     assert_eq!((&shown["status"], &shown["implementation"]), (&json!("active"), &json!("token-bucket")));
     let history: Value = serde_json::from_str(&done(&["config", "history"])).expect("JSON");
     assert_eq!((history["version"].to_string(), &history["history"][0]["by"]), (third, &json!("cli")));
-    done(&["config", "rollback", "0"]);
+    let back = run(&["config", "rollback", "0"]);
+    assert!(back.is_well(), "{back:?}");
+    let changed =
+        json!(["plugins.rate-limit-plugin.enabled", "rate_limit.algorithm", "rate_limit.max_requests"]);
+    assert_eq!(back.audits(), [format!(r#""cli" "config.rollback" ["0"] {changed}"#)]);
     assert_eq!(limit(&http).await, "100");
     for (arguments, says) in [
         (&["plugins", "set", "router-plugin", "--implementation", "fastest"][..], "router.strategy"),

@@ -33,6 +33,26 @@ pub enum Wish {
     },
 }
 
+impl Wish {
+    /// As an audit names it.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::Patch(_) => "config.change",
+            Self::Plugin { .. } => "plugins.change",
+            Self::Rollback { .. } => "config.rollback",
+        }
+    }
+
+    /// What it is about: a plugin, or the version that is gone back to.
+    pub fn subjects(&self) -> Vec<String> {
+        match self {
+            Self::Patch(_) => Vec::new(),
+            Self::Plugin { name, .. } => Vec::from([name.clone()]),
+            Self::Rollback { version, .. } => Vec::from([version.to_string()]),
+        }
+    }
+}
+
 /// A change that can be written.
 pub struct Change {
     /// The next stored document.

@@ -4,7 +4,12 @@ use alloc::string::String;
 use serde::Serialize;
 
 use super::Event;
-use crate::{config::Document, keys::iso8601, origins::OriginId, outcome::AccessRecord};
+use crate::{
+    config::Document,
+    keys::iso8601,
+    origins::OriginId,
+    outcome::{AccessRecord, Audit},
+};
 
 /// `{"name","time",…}` with the facts of the event, and with those of the request that it belongs to, if to one. `document`
 /// names the origins.
@@ -53,6 +58,7 @@ pub fn line(event: &Event, at_ms: u64, request: Option<&AccessRecord>, document:
         Event::HealthCheck { origin, healthy } => {
             (line.origin, line.healthy) = (named(origin), Some(*healthy));
         }
+        Event::AdminChanged => line.audit = request.and_then(|record| record.audit.as_ref()),
         Event::PluginError { plugin, detail } => {
             (line.plugin, line.detail) = (Some(*plugin), Some(detail.as_str()));
         }
@@ -108,6 +114,8 @@ struct Line<'r> {
     plugin: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<&'r Audit>,
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::{
     config::Document,
     event::Event,
     facts::Entropy,
-    outcome::Epilogue,
+    outcome::{Audit, Epilogue},
     plugin::{Answers, Source},
     plugins::fixture::{NOW_MS, facts, field, head},
     store::{Batch, Cells, Memory, MemoryLimits, Op},
@@ -49,6 +49,7 @@ pub(crate) struct Seen {
     /// Whether the body was held until the writes were done.
     pub(crate) held: bool,
     pub(crate) events: Vec<Event>,
+    pub(crate) audit: Option<Audit>,
     /// Operations of the one batch before the verdict.
     pub(crate) asked: Vec<Op>,
     pub(crate) written: Vec<Op>,
@@ -191,6 +192,7 @@ impl Lab {
 
     fn close(&mut self, mut seen: Seen, epilogue: Epilogue) -> Seen {
         seen.events = epilogue.events;
+        seen.audit = epilogue.record.audit;
         if let Some(batch) = epilogue.batch {
             self.store.apply(&batch);
             seen.written = batch.ops;
@@ -208,6 +210,7 @@ impl Seen {
             forwarded: false,
             held: false,
             events: Vec::new(),
+            audit: None,
             asked: Vec::new(),
             written: Vec::new(),
         }

@@ -7,12 +7,16 @@ use serde_json::Value;
 use crate::{
     config::{Document, LogLevel, Ratio},
     keys::iso8601,
-    outcome::{AccessRecord, CacheStatus, End},
+    outcome::{AccessRecord, Audit, CacheStatus, End},
 };
 
-/// Whether a request's line is to be written: the level wants it, and it is in the sample or something went wrong.
+/// Whether a request's line is to be written: the level wants it, and it is in the sample or something went wrong. That of
+/// a change by an administrator always is: it is the record of it.
 pub fn is_written(record: &AccessRecord, document: &Document) -> bool {
     let log = &document.log;
+    if record.audit.is_some() {
+        return true;
+    }
     if log.level < LogLevel::Info {
         return false;
     }
@@ -51,6 +55,7 @@ pub fn json_line(record: &AccessRecord, document: &Document) -> String {
         overhead_us: outcome.total_us.saturating_sub(outcome.origin_us),
         request_bytes: outcome.request_bytes,
         response_bytes: outcome.response_bytes,
+        audit: record.audit.as_ref(),
     };
     // INVARIANT: texts and numbers under fixed names always serialize.
     serde_json::to_string(&line).unwrap_or_default()
@@ -81,6 +86,8 @@ struct Line<'r> {
     overhead_us: u64,
     request_bytes: u64,
     response_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<&'r Audit>,
 }
 
 /// For people, without a line end.
@@ -109,6 +116,9 @@ pub fn pretty_line(record: &AccessRecord, document: &Document) -> String {
         if let Some(value) = value {
             line.push_str(&format!(" {name}={value}"));
         }
+    }
+    if let Some(audit) = record.audit.as_ref().and_then(|audit| serde_json::to_string(audit).ok()) {
+        line.push_str(&format!(" audit={audit}"));
     }
     line
 }

@@ -19,7 +19,7 @@ use crate::{
     command::{Act, Changed},
     config::suggestion,
     control::{Change, Rejected, Stored, Wish},
-    flow::Flow,
+    flow::{ADMIN, Flow},
     gateway::Gateway,
     plugin::{Plan, Ruling, Source},
     refusal::{ErrorCode, Refusal},
@@ -149,13 +149,14 @@ impl Attempt {
             return Act::Refuse(refusal.header(header::ETAG, tag(version)));
         }
         // No one but the bearer of `ADMIN_TOKEN` comes here.
-        let change = match Change::make(gateway, &stored, &self.wish, WHO, flow.request.facts.now_ms) {
+        let change = match Change::make(gateway, &stored, &self.wish, ADMIN, flow.request.facts.now_ms) {
             Ok(change) => change,
             Err(rejected) => return Act::Refuse(rejection(&rejected)),
         };
         if !change.differs {
             return Act::Answer(self.done(&change));
         }
+        flow.audit(self.wish.action(), self.wish.subjects(), change.stored.now.paths.clone());
         let mut ask = Ask::new(flow.request.facts.now_ms);
         let text = change.stored.print();
         let slot = ask.replace(self.key.clone(), version, text.clone());
@@ -164,9 +165,11 @@ impl Attempt {
             Box::new(move |gateway, flow, answers| match answers.cells.replaced(slot) {
                 Replaced::Written => Act::Changed(self.done(&change), Changed { before: version, text }),
                 Replaced::Lost(theirs) if self.tries < MAX_TRIES => {
+                    flow.audit = None;
                     Self { tries: self.tries.saturating_add(1), ..self }.make(gateway, flow, &theirs)
                 }
                 Replaced::Lost(_) => {
+                    flow.audit = None;
                     let message = "others change the configuration all the time: try again";
                     Act::Refuse(Refusal::new(ErrorCode::Conflict, "version", message))
                 }
@@ -212,7 +215,5 @@ fn wanted(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Refusal> {
     Ok((!wants.is_empty()).then_some(wants))
 }
 
-/// Who changes what the admin API changes.
-const WHO: &str = "ADMIN_TOKEN";
 /// Others that may be faster before it is given up.
 const MAX_TRIES: u32 = 8;

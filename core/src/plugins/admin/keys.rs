@@ -139,7 +139,7 @@ impl Found {
         }
     }
 
-    fn change(self, flow: &Flow, record: &KeyRecord, body: &Bytes) -> Act {
+    fn change(self, flow: &mut Flow, record: &KeyRecord, body: &Bytes) -> Act {
         let now_ms = flow.request.facts.now_ms;
         let wish = match object(body).and_then(|body| wished(KeyWish::read(&body, now_ms))) {
             Ok(wish) => wish,
@@ -147,19 +147,27 @@ impl Found {
         };
         let mut changed = record.clone();
         wish.apply(&mut changed);
+        let names = names(record, &changed);
+        if !names.is_empty() {
+            flow.audit("keys.change", Vec::from([self.id]), names);
+        }
         let mut ask = Ask::new(now_ms);
         let slot = amend(&mut ask, self.key, record, &changed, now_ms);
         Act::Ask(
             ask.into_batch(),
-            Box::new(move |_, _, answers| {
+            Box::new(move |_, flow, answers| {
+                if answers.cells.amended(slot) {
+                    return Act::Answer(answer(&changed.to_json()));
+                }
                 // Revoked in the meantime: it stays so.
-                let there = answers.cells.amended(slot);
-                if there { Act::Answer(answer(&changed.to_json())) } else { Act::Refuse(unknown()) }
+                flow.audit = None;
+                Act::Refuse(unknown())
             }),
         )
     }
 
-    fn revoke(self, flow: &Flow) -> Act {
+    fn revoke(self, flow: &mut Flow) -> Act {
+        flow.audit("keys.revoke", Vec::from([self.id.clone()]), Vec::new());
         let mut ask = Ask::new(flow.request.facts.now_ms);
         ask.tell(Op::Delete { key: self.key });
         let fields = alloc::vec![(self.id, None)];
@@ -241,6 +249,11 @@ fn issue(
             shown.insert("key".into(), fresh.key.expose_secret().into());
             shown.extend(ending.as_ref().map(|it| ("replaces".into(), it.found.id.clone().into())));
         }
+        let new = record.id.clone();
+        match &ending {
+            None => flow.audit("keys.create", Vec::from([new]), names(&KeyRecord::default(), &record)),
+            Some(it) => flow.audit("keys.rotate", Vec::from([it.found.id.clone(), new]), Vec::new()),
+        }
         let mut ask = Ask::new(now_ms);
         let ttl_ms = record.expires_at.map(|at| at.saturating_sub(now_ms));
         ask.tell(Op::SetHash { key, fields: record.to_fields(), ttl_ms, only_new: false });
@@ -251,6 +264,11 @@ fn issue(
         Act::Ask(ask.into_batch(), done)
     });
     Act::Ask(ask.into_batch(), write)
+}
+
+/// The fields in which two records differ.
+fn names(old: &KeyRecord, new: &KeyRecord) -> Vec<String> {
+    old.changes(new).into_iter().map(|(name, _)| name).collect()
 }
 
 /// Makes the stored record of `old` that of `new`, if it still stands.

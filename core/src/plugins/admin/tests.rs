@@ -1,3 +1,4 @@
+mod audit;
 mod keys;
 
 use alloc::{format, string::String, string::ToString, sync::Arc, vec::Vec};

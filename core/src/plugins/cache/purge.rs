@@ -71,7 +71,7 @@ fn tags(answer: &HeaderMap) -> impl Iterator<Item = &str> {
 /// `POST /gateway/cache/purge`: one command to the store, once the body is there.
 pub(crate) fn plan(flow: &mut Flow, key: String) -> Plan {
     let run = Box::new(move |_: &_, flow: &mut Flow, body: Bytes| match read(&body) {
-        Ok(wish) => wish.ask(key, flow.request.facts.now_ms),
+        Ok(wish) => wish.ask(key, flow),
         Err(errors) => Act::Refuse(invalid(&errors)),
     });
     flow.command = Some(Command { body_limit: BODY_LIMIT, run });
@@ -93,7 +93,14 @@ impl Wish {
         all.into_iter().chain(paths).chain(self.tags.iter().map(|tag| tag_field(tag))).collect()
     }
 
-    fn ask(self, key: String, now_ms: u64) -> Act {
+    fn ask(self, key: String, flow: &mut Flow) -> Act {
+        let now_ms = flow.request.facts.now_ms;
+        let subjects = self.paths.iter().chain(&self.tags).cloned();
+        flow.audit(
+            "cache.purge",
+            self.all.then(|| EVERYTHING.into()).into_iter().chain(subjects).collect(),
+            Vec::new(),
+        );
         let add = |field| Add { field, spill: EVERYTHING.to_string(), by: now_ms.max(1) };
         let adds = self.fields().into_iter().map(add).collect();
         let mut ask = Ask::new(now_ms);

@@ -13,7 +13,7 @@ use acip_gateway::{ports::now_ms, rt, store::StoreClient};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::{Failure, say};
+use super::{Failure, audit, say};
 
 #[derive(Subcommand)]
 pub(super) enum Plugins {
@@ -190,6 +190,7 @@ impl Desk {
             let row = row.map_err(|error| Failure::Runtime(format!("Redis: {error}")))?;
             if Cells(&row).replaced(slot) == Replaced::Written {
                 let now = &change.stored.now;
+                audit(wish.action(), wish.subjects(), now.paths.clone());
                 return say(&format!("version {}: {}\n", now.version, now.paths.join(", ")));
             }
         }

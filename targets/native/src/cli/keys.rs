@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
-    Failure, say,
+    Failure, audit, say,
     store::{KeyStore, Stored},
 };
 
@@ -100,10 +100,12 @@ async fn execute(command: Command, document: &Document) -> Result<(), Failure> {
             let Stored { key, mut record } = store.find(&id).await?;
             record.enabled = false;
             store.write(&key, &record).await?;
+            audit("keys.change", vec![id.clone()], vec!["enabled".into()]);
             say(&format!("disabled `{id}`\n"))
         }
         Command::Revoke { id } => {
             store.remove(&store.find(&id).await?).await?;
+            audit("keys.revoke", vec![id.clone()], Vec::new());
             say(&format!("revoked `{id}`\n"))
         }
     }
@@ -124,16 +126,28 @@ async fn create(store: &KeyStore, document: &Document, create: Create) -> Result
         ip_allow: create.ip_allow,
         ..KeyRecord::default()
     };
-    issue(store, document, record).await
+    issue(store, document, record, None).await
 }
 
-/// Gives a record a fresh key, stores it and shows both.
-async fn issue(store: &KeyStore, document: &Document, mut record: KeyRecord) -> Result<(), Failure> {
+/// Gives a record a fresh key in place of another one's or of none, stores it and shows both.
+async fn issue(
+    store: &KeyStore,
+    document: &Document,
+    mut record: KeyRecord,
+    replaces: Option<&str>,
+) -> Result<(), Failure> {
     let fresh = FreshKey::new(chance()?, chance()?);
     record.id = fresh.id;
     record.prefix = fresh.prefix;
     let stored = stored_form(&document.auth.token_salt, fresh.key.expose_secret());
     store.write(&store.key_of(&stored), &record).await?;
+    match replaces {
+        Some(old) => audit("keys.rotate", vec![old.to_owned(), record.id.clone()], Vec::new()),
+        None => {
+            let set = KeyRecord::default().changes(&record);
+            audit("keys.create", vec![record.id.clone()], set.into_iter().map(|(name, _)| name).collect());
+        }
+    }
     let mut shown = record.to_json();
     if let Some(object) = shown.as_object_mut() {
         object.insert("key".into(), json!(fresh.key.expose_secret()));
@@ -144,7 +158,7 @@ async fn issue(store: &KeyStore, document: &Document, mut record: KeyRecord) -> 
 async fn rotate(store: &KeyStore, document: &Document, id: &str, grace_seconds: u64) -> Result<(), Failure> {
     let stored = store.find(id).await?;
     let record = &stored.record;
-    issue(store, document, KeyRecord { created_at: now_ms(), ..record.clone() }).await?;
+    issue(store, document, KeyRecord { created_at: now_ms(), ..record.clone() }, Some(id)).await?;
     if grace_seconds == 0 {
         return store.remove(&stored).await;
     }

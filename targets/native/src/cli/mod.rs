@@ -17,11 +17,14 @@ use std::{
 
 use acip_core::{
     config::{Document, scalars},
+    keys::iso8601,
+    outcome::Audit,
     plugins::auth::stored_form,
 };
 use clap::{Parser, Subcommand};
 
-use acip_gateway::{logs, server};
+use acip_gateway::{logs, ports::now_ms, server};
+use serde_json::json;
 
 use crate::demo;
 
@@ -189,6 +192,14 @@ fn hash_token(document: &Document) -> Result<(), Failure> {
         return Err(Failure::Configuration("no token on standard input; pipe it in".into()));
     }
     say(&format!("{}\n", stored_form(&document.auth.token_salt, token)))
+}
+
+/// Tells standard error what was changed, as the access log does of the admin API's changes.
+fn audit(action: &'static str, subjects: Vec<String>, changed: Vec<String>) {
+    let audit = Audit { by: "cli", action, subjects, changed };
+    let line = json!({ "timestamp": iso8601(now_ms()), "level": "INFO", "message": "audit", "audit": audit });
+    // It is done already; nobody to hear of it is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Writes to standard output. It may be a full disk or a closed pipe: a key that nobody saw is a failure.

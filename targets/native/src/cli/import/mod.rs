@@ -21,7 +21,7 @@ use self::{
     rows::Kind,
     tables::{KEYS, Sought, Table, WORKERS},
 };
-use super::{Failure, say, store::KeyStore};
+use super::{Failure, audit, say, store::KeyStore};
 use acip_gateway::ports::now_ms;
 
 #[derive(Args)]
@@ -66,6 +66,9 @@ pub(super) async fn run(import: Import, document: &Document) -> Result<(), Failu
     let sources = sources(&client, &import).await?;
     for source in &sources {
         let counts = copy(&mut client, &store, source, import.dry_run).await?;
+        if counts.written > 0 && !import.dry_run {
+            audit("keys.import", vec![source.title.clone()], Vec::new());
+        }
         say(&report(source, &counts, import.dry_run))?;
     }
     Ok(())
