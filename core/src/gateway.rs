@@ -65,6 +65,12 @@ pub enum CompileError {
         /// What is needed.
         needed: &'static str,
     },
+    /// Plugins that need each other.
+    #[error("plugin `{cycle}`; none of them can come first: take one dependency out, or switch them off")]
+    DependencyCycle {
+        /// Their names, the first of them once more at the end, with "needs" between.
+        cycle: String,
+    },
     /// Settings for a plugin that this build does not have.
     #[error("`plugins.{name}`: this build has no such plugin; register it, or take its settings out")]
     UnknownPlugin {

@@ -3,6 +3,7 @@
 //! bag of extensions to look things up in.
 
 mod listen;
+mod order;
 #[cfg(test)]
 mod tests;
 
@@ -29,10 +30,10 @@ pub trait Plugin: Send + Sync {
     /// Unique name, `…-plugin`.
     fn name(&self) -> &'static str;
 
-    /// Place in the order; higher is earlier.
+    /// Place in the order; higher is earlier, but for what [`Plugin::dependencies`] asks.
     fn priority(&self) -> i32;
 
-    /// Names of plugins that must be active too.
+    /// Names of plugins that must be active too. They come before it, whatever the priorities are.
     fn dependencies(&self) -> &'static [&'static str] {
         &[]
     }
@@ -170,10 +171,12 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Sorts plugins by priority, leaves out those that the document switches off and checks dependencies.
+    /// Leaves out plugins that the document switches off and sorts the others: dependencies before those that need them,
+    /// higher priorities first among those that are free to come.
     ///
     /// # Errors
-    /// Two plugins with one name; a dependency that is missing or switched off; settings for a plugin that is not there.
+    /// Two plugins with one name; a dependency that is missing or switched off; plugins that need each other; settings for a
+    /// plugin that is not there.
     pub fn new(plugins: Vec<Arc<dyn Plugin>>, document: &Document) -> Result<Self, CompileError> {
         let settings = |name: &str| document.plugins.get(name);
         let unknown = |name: &&String| !plugins.iter().any(|plugin| plugin.name() == **name);
@@ -189,16 +192,7 @@ impl Registry {
             settings(plugin.name()).and_then(|it| it.priority).unwrap_or(plugin.priority())
         };
         sort_short(&mut active, |one, two| priority(one) > priority(two));
-        for (index, plugin) in active.iter().enumerate() {
-            if active.iter().skip(index + 1).any(|other| other.name() == plugin.name()) {
-                return Err(CompileError::DuplicatePlugin { name: plugin.name() });
-            }
-            for needed in plugin.dependencies() {
-                if !active.iter().any(|other| other.name() == *needed) {
-                    return Err(CompileError::MissingDependency { name: plugin.name(), needed });
-                }
-            }
-        }
+        let active = order::sorted(active)?;
         let listeners = Listeners::of(&active);
         Ok(Self { active, inactive, listeners })
     }
@@ -218,7 +212,7 @@ impl Registry {
         self.inactive.iter().map(AsRef::as_ref)
     }
 
-    /// The active plugins, highest priority first.
+    /// The active plugins, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &dyn Plugin> {
         self.active.iter().map(AsRef::as_ref)
     }

@@ -1,4 +1,4 @@
-//! Plugins that fail, and plugins that listen.
+//! Plugins that fail, plugins that listen, and plugins that need others.
 
 use alloc::{format, string::String, string::ToString, sync::Arc, vec, vec::Vec};
 use bytes::Bytes;
@@ -140,4 +140,88 @@ fn settings_are_for_plugins_that_are_there() {
     assert_eq!(missing.as_deref(), Some(expected));
     let moody = Moody { name: "moody-plugin", on_error: OnError::Deny, wants: &[] };
     assert!(Gateway::with_plugins(document, vec![Arc::new(moody)]).is_ok());
+}
+
+/// Needs others.
+struct Needy(&'static str, i32, &'static [&'static str]);
+
+impl Plugin for Needy {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+    fn priority(&self) -> i32 {
+        self.1
+    }
+    fn dependencies(&self) -> &'static [&'static str] {
+        self.2
+    }
+    fn plan(&self, _: &mut Flow, _: &mut Ask) -> Plan {
+        Plan::Pass
+    }
+}
+
+/// The order of these plugins, or why they have none.
+fn order(document: &Document, plugins: Vec<Needy>) -> Result<String, String> {
+    let plugins = plugins.into_iter().map(|plugin| Arc::new(plugin) as Arc<dyn Plugin>).collect();
+    let registry = Registry::new(plugins, document).map_err(|error| error.to_string())?;
+    Ok(registry.iter().map(Plugin::name).collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn plugins_come_after_those_that_they_need_and_by_priority_otherwise() {
+    for (plugins, expected) in [
+        (vec![Needy("a", 1, &[]), Needy("b", 3, &[]), Needy("c", 2, &[])], Ok("b c a")),
+        // Equal priorities keep their places.
+        (vec![Needy("a", 1, &[]), Needy("b", 1, &[]), Needy("c", 1, &[])], Ok("a b c")),
+        // What is needed comes before, however low it is; what does not wait goes on by priority.
+        (vec![Needy("a", 9, &["c"]), Needy("b", 5, &[]), Needy("c", 1, &[])], Ok("b c a")),
+        (vec![Needy("a", 9, &["b", "c"]), Needy("b", 1, &["c"]), Needy("c", 0, &[])], Ok("c b a")),
+        (vec![Needy("a", 2, &[]), Needy("b", 1, &["a"])], Ok("a b")),
+        (vec![Needy("a", 1, &["none"])], Err("plugin `a` needs `none`; switch it on or switch `a` off")),
+        (vec![Needy("a", 1, &[]), Needy("a", 2, &[])], Err("two plugins are named `a`; rename one")),
+        (
+            vec![Needy("a", 1, &["a"])],
+            Err(
+                "plugin `a` needs `a`; none of them can come first: take one dependency out, or switch them off",
+            ),
+        ),
+        // Who only waits for the cycle is not in it.
+        (
+            vec![
+                Needy("w", 9, &["b"]),
+                Needy("a", 1, &["x", "b"]),
+                Needy("b", 2, &["c"]),
+                Needy("c", 3, &["a"]),
+                Needy("x", 0, &[]),
+            ],
+            Err(
+                "plugin `b` needs `c` needs `a` needs `b`; none of them can come first: take one dependency out, or switch them off",
+            ),
+        ),
+    ] {
+        assert_eq!(order(&document(), plugins), expected.map(String::from).map_err(String::from));
+    }
+}
+
+#[test]
+fn what_is_switched_off_is_missing_also_where_it_stays_to_guard_its_doors() {
+    let mut document = document();
+    let off =
+        crate::config::PluginSettings { enabled: Some(false), ..crate::config::PluginSettings::default() };
+    document.plugins.insert("a".into(), off);
+    let missing = "plugin `b` needs `a`; switch it on or switch `b` off";
+    let two = || vec![Needy("a", 2, &[]), Needy("b", 1, &["a"])];
+    assert_eq!(order(&document, two()).err().as_deref(), Some(missing));
+    let mut document = crate::plugins::fixture::document();
+    document.auth.enabled = false;
+    let needy: Arc<dyn Plugin> = Arc::new(Needy("b", 1, &["auth-plugin"]));
+    let missing = "plugin `b` needs `auth-plugin`; switch it on or switch `b` off";
+    let with = |document: Document| {
+        let mut plugins = crate::plugins::builtin(&document).unwrap();
+        plugins.push(Arc::clone(&needy));
+        Registry::new(plugins, &document).err().map(|error| error.to_string())
+    };
+    assert_eq!(with(document.clone()).as_deref(), Some(missing));
+    document.auth.enabled = true;
+    assert_eq!(with(document), None);
 }
