@@ -86,6 +86,8 @@ pub struct Status {
     pub connections: Option<u64>,
     /// What becomes of the listener whom [`Report::listening`] names.
     pub heard: Heard,
+    /// Plugins that failed lately: [`Failures::recent`](crate::plugin::Failures::recent).
+    pub failing: Vec<&'static str>,
 }
 
 /// The store as the shell last saw it.

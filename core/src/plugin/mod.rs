@@ -2,6 +2,7 @@
 //! judges once they are filled. Closures carry a plugin's state of one request from step to step, so there is no
 //! bag of extensions to look things up in.
 
+mod failures;
 mod listen;
 mod order;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::{
     verdict::{Answer, OriginFailure, ResponseDraft},
 };
 
+pub use failures::Failures;
 pub(crate) use listen::{Listeners, failed, tell_all};
 pub use listen::{Mark, Reaction, Rewrap, Subscription};
 
@@ -46,6 +48,17 @@ pub trait Plugin: Send + Sync {
     /// Whether it stays and is switched off all the same: what it does then is to guard its doors.
     fn is_idle(&self) -> bool {
         false
+    }
+
+    /// Its version, as `GET /gateway/plugins` shows it: the gateway's, unless it has one of its own.
+    fn version(&self) -> Cow<'static, str> {
+        Cow::Borrowed(env!("CARGO_PKG_VERSION"))
+    }
+
+    /// Why it is not what its settings ask for, where something outside of requests went wrong and has not been mended, such
+    /// as a file that changed for the worse. What it was before goes on. Asked for now and then, and for pages.
+    fn fault(&self) -> Option<String> {
+        None
     }
 
     /// Which implementation fills the slot, as `GET /gateway/plugins` shows it.

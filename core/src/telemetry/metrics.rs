@@ -101,6 +101,11 @@ impl Metrics {
         self.count(epilogue, &name_of);
     }
 
+    /// Counts what belongs to no request.
+    pub fn note(&mut self, event: &Event, now_ms: u64) {
+        self.observe(event, now_ms, &|_| None);
+    }
+
     pub(super) fn count(&mut self, epilogue: &Epilogue, name_of: NameOf<'_>) {
         let record = &epilogue.record;
         let outcome = &record.outcome;

@@ -213,6 +213,9 @@ impl Ports for NativePorts {
             counters.requests.record(epilogue, document);
             counters.attempts.record(&epilogue.record, document);
         }
+        for event in &epilogue.events {
+            self.thread.process.note(event, epilogue.record.outcome.now_ms);
+        }
         if access::is_written(&epilogue.record, document) {
             self.thread.process.access.write(&epilogue.record, document);
         }
@@ -252,6 +255,7 @@ impl Ports for NativePorts {
             memory_bytes: resident_bytes(),
             connections: u64::try_from(process.connections.load(Relaxed)).ok(),
             heard: Heard::default(),
+            failing: lock(&process.failures).recent(now_ms()),
             metrics: report.metrics().map_or_else(String::new, |format| self.metrics(report, format)),
         }
     }

@@ -15,8 +15,10 @@ use acip_core::{
     Gateway,
     config::Document,
     control::{Followed, is_news, same_origins, version_of},
+    event::Event,
     gateway::CompileError,
     origins::Board,
+    plugin::Failures,
     plugins::metrics::Metrics as MetricsPlugin,
     store::{Memory, MemoryLimits},
     telemetry::{
@@ -31,6 +33,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::{
     access::AccessLog,
     events::Events,
+    ports::now_ms,
     recorder::Recorder,
     server::StartError,
     store::StoreClient,
@@ -54,6 +57,8 @@ pub struct Process {
     pub store_up: AtomicBool,
     /// Each thread's counters.
     pub metrics: Mutex<Vec<Arc<Mutex<Counters>>>>,
+    /// Which plugins failed lately.
+    pub failures: Mutex<Failures>,
     /// What has been said of origins.
     pub complaints: Arc<Complaints>,
     /// Where access records go.
@@ -201,7 +206,26 @@ impl Process {
             tracing::error!(version = followed.version(), error = followed.detail(), "{message}");
         }
         if let Some(event) = followed.event() {
-            self.events.tell_one(&event, live.gateway.document());
+            self.note(&event, now_ms());
+            self.tell(live, &event);
+        }
+    }
+
+    /// Tells of something that belongs to no request: counters, and whoever listens.
+    pub fn tell(&self, live: &Live, event: &Event) {
+        if live.counts
+            && let Some(counters) = lock(&self.metrics).first()
+        {
+            lock(counters).requests.note(event, now_ms());
+        }
+        self.events.tell_one(event, live.gateway.document());
+    }
+
+    /// Notes a plugin that failed, if this tells of one.
+    pub fn note(&self, event: &Event, at_ms: u64) {
+        // Nearly all events tell of something else, and all threads are here.
+        if matches!(event, Event::PluginError { .. }) {
+            lock(&self.failures).note(event, at_ms);
         }
     }
 
@@ -250,6 +274,7 @@ impl Process {
             events: Arc::default(),
             batch_waits: Notify::new(),
             metrics: Mutex::default(),
+            failures: Mutex::default(),
             complaints: Arc::default(),
             live: ArcSwap::from_pointee(Live::compile(document)?),
             changing: Mutex::new(()),

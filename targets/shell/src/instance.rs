@@ -16,6 +16,7 @@ use acip_core::{
     control::{Followed, is_news, same_origins},
     facts::Entropy,
     origins::Board,
+    plugin::Failures,
     plugins::metrics::Metrics as MetricsPlugin,
     report::{Heard, MetricsFormat, StoreStatus},
     store::{self, Batch, Memory, MemoryLimits, StoreError},
@@ -50,6 +51,7 @@ pub struct Instance {
     board: RefCell<Board>,
     memory: RefCell<Memory>,
     metrics: RefCell<Metrics>,
+    failures: RefCell<Failures>,
     exporter: RefCell<Option<Arc<Exporter>>>,
     outbox: RefCell<Outbox>,
     records: Records,
@@ -153,6 +155,7 @@ impl Instance {
             board: RefCell::new(board),
             memory: RefCell::new(memory),
             metrics: RefCell::default(),
+            failures: RefCell::default(),
             turn: Cell::new(0),
             round_trips: Cell::new(0),
             counted: Cell::new(0),
@@ -234,6 +237,9 @@ impl Instance {
         let followed = Followed::new(&before, text);
         self.seen.set(followed.seen);
         let line = followed.line(now_ms);
+        if let Some(event) = followed.event() {
+            self.failures.borrow_mut().note(&event, now_ms);
+        }
         if !same_origins(&before, &followed.gateway) {
             // A request that is still under way counts at the place where it began, which may be another's now: a
             // moment's wrong figure in one instance, for want of a board for each request.
@@ -354,6 +360,9 @@ impl Instance {
         if self.counts.get() {
             self.metrics.borrow_mut().record(epilogue, document);
         }
+        for event in &epilogue.events {
+            self.failures.borrow_mut().note(event, epilogue.record.outcome.now_ms);
+        }
         access::is_written(&epilogue.record, document).then(|| access::json_line(&epilogue.record, document))
     }
 
@@ -419,6 +428,7 @@ impl Instance {
             memory_bytes: None,
             connections: None,
             heard: Heard::default(),
+            failing: self.failures.borrow().recent(now_ms),
             metrics: metrics.map_or_else(String::new, |format| {
                 self.metrics.borrow().render(&gauges, format == MetricsFormat::OpenMetrics)
             }),

@@ -109,9 +109,9 @@ impl Condition {
     }
 }
 
-/// The page of one plugin; none where none is called so.
+/// The page of one plugin, as nobody has used it yet; none where none is called so.
 pub fn plugin_page(gateway: &Gateway, name: &str) -> Option<Value> {
-    pages::plugin(gateway, name)
+    pages::plugin(gateway, name, &[])
 }
 
 /// Renders a page.
@@ -133,8 +133,8 @@ pub(crate) fn render(report: Report, status: &Status) -> Reply {
         Page::HealthDetailed => {
             json(condition.status(), &pages::detailed(&flow, &gateway, status, condition))
         }
-        Page::Plugins => json(StatusCode::OK, &pages::plugins(&gateway)),
-        Page::Plugin(name) => match pages::plugin(&gateway, name) {
+        Page::Plugins => json(StatusCode::OK, &pages::plugins(&gateway, &status.failing)),
+        Page::Plugin(name) => match pages::plugin(&gateway, name, &status.failing) {
             Some(plugin) => json(StatusCode::OK, &plugin),
             None => {
                 let message = "no plugin has this name; `GET /gateway/plugins` lists them";

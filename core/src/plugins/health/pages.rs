@@ -77,7 +77,11 @@ pub(super) fn detailed(flow: &Flow, gateway: &Gateway, status: &Status, conditio
             "error": status.store.error,
         },
         "fastapi": { "status": word(reachable), "origins": origins },
-        "plugins": { "status": "healthy", "active": all(gateway).filter(|(_, active)| *active).count() },
+        "plugins": {
+            "status": word(count(gateway, &status.failing, State::Error) == 0),
+            "active": count(gateway, &status.failing, State::Active),
+            "error": count(gateway, &status.failing, State::Error),
+        },
     });
     if let Some(object) = body.as_object_mut() {
         object.insert("checks".into(), checks);
@@ -102,16 +106,23 @@ fn milliseconds(us: u64) -> Value {
 }
 
 /// `/gateway/plugins`.
-pub(super) fn plugins(gateway: &Gateway) -> Value {
-    let list: Vec<Value> = all(gateway).map(|(plugin, active)| describe(gateway, plugin, active)).collect();
-    let active = all(gateway).filter(|(_, active)| *active).count();
-    json!({ "total": list.len(), "active": active, "loaded": list.len() - active, "error": 0, "plugins": list })
+pub(super) fn plugins(gateway: &Gateway, failing: &[&str]) -> Value {
+    let list: Vec<Value> =
+        all(gateway, failing).map(|(plugin, state)| describe(gateway, plugin, state)).collect();
+    let count = |state| count(gateway, failing, state);
+    json!({
+        "total": list.len(),
+        "active": count(State::Active),
+        "loaded": count(State::Loaded),
+        "error": count(State::Error),
+        "plugins": list,
+    })
 }
 
 /// `/gateway/plugins/{name}`.
-pub(super) fn plugin(gateway: &Gateway, name: &str) -> Option<Value> {
-    let (plugin, active) = all(gateway).find(|(plugin, _)| plugin.name() == name)?;
-    let mut page = describe(gateway, plugin, active);
+pub(super) fn plugin(gateway: &Gateway, name: &str, failing: &[&str]) -> Option<Value> {
+    let (plugin, state) = all(gateway, failing).find(|(plugin, _)| plugin.name() == name)?;
+    let mut page = describe(gateway, plugin, state);
     if let Some(page) = page.as_object_mut() {
         let others = control::implementations(name);
         page.insert("implementations".into(), others.into());
@@ -119,21 +130,53 @@ pub(super) fn plugin(gateway: &Gateway, name: &str) -> Option<Value> {
     Some(page)
 }
 
-fn all(gateway: &Gateway) -> impl Iterator<Item = (&dyn Plugin, bool)> {
-    let off = gateway.registry.inactive().map(|plugin| (plugin, false));
-    gateway.plugins().map(|plugin| (plugin, !plugin.is_idle())).chain(off)
+/// Where a plugin is in its life. Before it is loaded it is registered: this build has it. Nobody sees that here, for a document
+/// whose plugins cannot all be loaded does not come into force.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Made for this document, and switched off: ready to be switched on.
+    Loaded,
+    Active,
+    /// Active, and failed lately, or is not what its settings ask for.
+    Error,
 }
 
-fn describe(gateway: &Gateway, plugin: &dyn Plugin, active: bool) -> Value {
+fn all<'a>(gateway: &'a Gateway, failing: &'a [&str]) -> impl Iterator<Item = (&'a dyn Plugin, State)> {
+    let off = gateway.registry.inactive().map(|plugin| (plugin, State::Loaded));
+    let on = |plugin: &'a dyn Plugin| {
+        let state = if plugin.is_idle() {
+            State::Loaded
+        } else if failing.contains(&plugin.name()) || plugin.fault().is_some() {
+            State::Error
+        } else {
+            State::Active
+        };
+        (plugin, state)
+    };
+    gateway.plugins().map(on).chain(off)
+}
+
+fn count(gateway: &Gateway, failing: &[&str], wanted: State) -> usize {
+    all(gateway, failing).filter(|(_, state)| *state == wanted).count()
+}
+
+fn describe(gateway: &Gateway, plugin: &dyn Plugin, state: State) -> Value {
     let settings = gateway.document().plugins.get(plugin.name());
     let moved = settings.and_then(|settings| settings.priority);
-    json!({
+    let mut page = json!({
         "name": plugin.name(),
-        "version": env!("CARGO_PKG_VERSION"),
-        // A plugin that is switched off is there, ready to be switched on.
-        "status": if active { "active" } else { "loaded" },
+        "version": plugin.version(),
+        "status": match state {
+            State::Loaded => "loaded",
+            State::Active => "active",
+            State::Error => "error",
+        },
         "priority": moved.unwrap_or(plugin.priority()),
         "implementation": plugin.implementation(),
         "dependencies": plugin.dependencies(),
-    })
+    });
+    if let (Some(page), Some(fault)) = (page.as_object_mut(), plugin.fault()) {
+        page.insert("fault".into(), fault.into());
+    }
+    page
 }

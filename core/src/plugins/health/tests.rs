@@ -1,6 +1,6 @@
 //! Cases of this module.
 
-use alloc::{string::ToString, sync::Arc, vec, vec::Vec};
+use alloc::{borrow::Cow, string::String, string::ToString, sync::Arc, vec, vec::Vec};
 use core::net::IpAddr;
 
 use serde_json::Value;
@@ -8,11 +8,13 @@ use serde_json::Value;
 use crate::{
     Gateway, Status, Step, Verdict,
     config::{Document, OnStoreError, PluginSettings},
+    event::Event,
+    flow::Flow,
     origins::OriginView,
-    plugin::{Answers, Source},
+    plugin::{Answers, Failures, Plan, Plugin, Source},
     plugins::fixture,
     report::StoreStatus,
-    store::{Cells, Memory},
+    store::{Ask, Cells, Memory},
     verdict::Answer,
 };
 
@@ -128,6 +130,74 @@ fn plugins_are_listed_also_when_they_are_off() {
     let one = json(&read(document.clone(), "/gateway/plugins/cache-plugin", &[], &well(), false));
     assert_eq!(one["status"], "loaded");
     assert_eq!(read(document, "/gateway/plugins/none", &[], &well(), false).status.as_u16(), 404);
+}
+
+#[test]
+fn a_plugin_that_failed_lately_is_in_error_unless_it_is_off() {
+    let mut failures = Failures::default();
+    let failed = |plugin| Event::PluginError { plugin, detail: "no mood".into() };
+    failures.note(&failed("router-plugin"), 1_000);
+    failures.note(&failed("cache-plugin"), 2_000);
+    failures.note(&failed("cache-plugin"), 3_000);
+    failures.note(&Event::CacheMiss, 3_000);
+    for (now_ms, expected) in [
+        (3_000, &["router-plugin", "cache-plugin"][..]),
+        (60_999, &["router-plugin", "cache-plugin"]),
+        (61_000, &["cache-plugin"]),
+        (63_000, &[]),
+    ] {
+        assert_eq!(failures.recent(now_ms), expected, "{now_ms}");
+    }
+    let mut document = fixture::document();
+    document.cache.enabled = false;
+    let status = Status { failing: failures.recent(3_000), ..well() };
+    let body = json(&read(document.clone(), "/gateway/plugins", &[], &status, false));
+    let list = body["plugins"].as_array().unwrap();
+    let state = |name: &str| &list.iter().find(|plugin| plugin["name"] == name).unwrap()["status"];
+    assert_eq!((state("router-plugin"), state("cache-plugin")), (&"error".into(), &"loaded".into()));
+    assert_eq!((&body["error"], &body["loaded"]), (&1.into(), &2.into()));
+    assert_eq!(body["active"].as_u64().unwrap() + 3, list.len() as u64);
+    let one = json(&read(document.clone(), "/gateway/plugins/router-plugin", &[], &status, false));
+    assert_eq!(one["status"], "error");
+    let detailed = |status: &Status| {
+        json(&read(document.clone(), "/gateway/health/detailed", &[], status, false))["checks"]["plugins"]
+            .clone()
+    };
+    assert_eq!((&detailed(&status)["status"], &detailed(&status)["error"]), (&"unhealthy".into(), &1.into()));
+    assert_eq!((&detailed(&well())["status"], &detailed(&well())["error"]), (&"healthy".into(), &0.into()));
+}
+
+/// A plugin whose file, so to speak, is bad.
+struct Faulty;
+
+impl Plugin for Faulty {
+    fn name(&self) -> &'static str {
+        "faulty-plugin"
+    }
+    fn priority(&self) -> i32 {
+        1
+    }
+    fn version(&self) -> Cow<'static, str> {
+        "7.1".into()
+    }
+    fn fault(&self) -> Option<String> {
+        Some("no file".into())
+    }
+    fn plan(&self, _: &mut Flow, _: &mut Ask) -> Plan {
+        Plan::Pass
+    }
+}
+
+#[test]
+fn a_plugin_says_its_version_and_what_is_wrong_with_it() {
+    let gateway = Gateway::with_plugins(fixture::document(), vec![Arc::new(Faulty)]).unwrap();
+    let page = super::plugin_page(&gateway, "faulty-plugin").unwrap();
+    assert_eq!((&page["version"], &page["status"]), (&"7.1".into(), &"error".into()));
+    assert_eq!(page["fault"], "no file");
+    let gateway = Gateway::compile(fixture::document()).unwrap();
+    let page = super::plugin_page(&gateway, "router-plugin").unwrap();
+    assert_eq!((&page["version"], &page["status"]), (&env!("CARGO_PKG_VERSION").into(), &"active".into()));
+    assert_eq!(page.get("fault"), None);
 }
 
 #[test]

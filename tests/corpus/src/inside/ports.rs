@@ -15,6 +15,7 @@ use acip_core::{
     control::Followed,
     facts::Entropy,
     origins::Board,
+    plugin::Failures,
     report::StoreStatus,
     store::{Batch, Cell, Memory},
     verdict::Attempt,
@@ -58,6 +59,7 @@ pub(super) struct World {
     next_timer: Slot<u64>,
     pub(super) asked: RefCell<Vec<Batch>>,
     pub(super) epilogues: RefCell<Vec<Epilogue>>,
+    failures: RefCell<Failures>,
     pub(super) sent: RefCell<Vec<Sent>>,
     /// In force, and the stored changes that were seen.
     pub(super) gateway: RefCell<Arc<Gateway>>,
@@ -93,6 +95,7 @@ impl World {
             next_timer: Slot::new(0),
             asked: RefCell::default(),
             epilogues: RefCell::default(),
+            failures: RefCell::default(),
             sent: RefCell::default(),
             seen: Slot::new(0),
             gateway: RefCell::new(gateway),
@@ -341,6 +344,9 @@ impl Ports for CasePorts {
     }
 
     fn record(&self, epilogue: &Epilogue) {
+        for event in &epilogue.events {
+            self.0.failures.borrow_mut().note(event, epilogue.record.outcome.now_ms);
+        }
         self.0.epilogues.borrow_mut().push(epilogue.clone());
     }
 
@@ -349,6 +355,7 @@ impl Ports for CasePorts {
         Status {
             store: StoreStatus { mode: "embedded", up, ..StoreStatus::default() },
             origins: self.0.board.borrow().views(self.0.now_ms()),
+            failing: self.0.failures.borrow().recent(self.0.now_ms()),
             ..Status::default()
         }
     }

@@ -287,8 +287,8 @@ function plugins(page) {
   // The page lists those that are off last; here a row stays where it is.
   const inOrder = page.plugins.sort((a, b) => b.priority - a.priority || a.name.localeCompare(b.name));
   rows("plugins", inOrder.map((it) => ({
-    name: it.name, title: it.name, state: it.status, on: it.status === "active",
-    facts: [it.status, it.implementation, `priority ${it.priority}`],
+    name: it.name, title: it.name, state: it.status, on: it.status !== "loaded",
+    facts: [it.status, it.fault, it.implementation, `priority ${it.priority}`],
   })), (name, enabled) => change(`/gateway/plugins/${name}`, { enabled }));
 }
 
