@@ -3,6 +3,7 @@
 
 use std::{
     any::Any,
+    borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -26,6 +27,8 @@ impl Guarded {
     }
 }
 
+// A method that is left out here would be the trait's own, whatever the plugin says.
+#[deny(clippy::missing_trait_methods)]
 impl Plugin for Guarded {
     fn name(&self) -> &'static str {
         self.0.name()
@@ -41,6 +44,18 @@ impl Plugin for Guarded {
 
     fn stays(&self) -> bool {
         self.0.stays()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.0.is_idle()
+    }
+
+    fn version(&self) -> Cow<'static, str> {
+        self.0.version()
+    }
+
+    fn fault(&self) -> Option<String> {
+        guarded(|| self.0.fault()).unwrap_or_else(Some)
     }
 
     fn implementation(&self) -> &'static str {

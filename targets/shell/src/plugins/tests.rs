@@ -1,6 +1,6 @@
-//! Plugins that panic.
+//! Plugins that panic, and what is known of a plugin through its guard.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use acip_core::{
     Facts, Flow, Gateway, Outcome, RequestHead, ResponseHead, Step, Verdict,
@@ -11,7 +11,7 @@ use acip_core::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 
-use super::compile_with;
+use super::{Guarded, compile_with};
 
 /// Panics where the path says so.
 struct Panicky(OnError);
@@ -94,5 +94,61 @@ fn a_panic_is_the_plugins_own_failure() {
         ] {
             assert_eq!(send(&gateway, path), expected, "{path} {on_error:?}");
         }
+    }
+}
+
+/// Says of itself what no plugin says that says nothing.
+struct Outspoken;
+
+impl Plugin for Outspoken {
+    fn name(&self) -> &'static str {
+        "outspoken-plugin"
+    }
+    fn priority(&self) -> i32 {
+        -7
+    }
+    fn dependencies(&self) -> &'static [&'static str] {
+        &["auth-plugin"]
+    }
+    fn stays(&self) -> bool {
+        true
+    }
+    fn is_idle(&self) -> bool {
+        true
+    }
+    fn version(&self) -> Cow<'static, str> {
+        "7.1".into()
+    }
+    fn fault(&self) -> Option<String> {
+        Some("no file".to_owned())
+    }
+    fn implementation(&self) -> &'static str {
+        "own"
+    }
+    fn is_enabled(&self) -> bool {
+        false
+    }
+    fn on_error(&self) -> OnError {
+        OnError::Allow
+    }
+    fn subscriptions(&self) -> &'static [Subscription] {
+        &[Subscription { event: "gateway:request:completed", priority: 3 }]
+    }
+    fn plan(&self, _: &mut Flow, _: &mut Ask) -> Plan {
+        Plan::Pass
+    }
+}
+
+/// All that a plugin says of itself.
+fn described(plugin: &dyn Plugin) -> String {
+    let place = (plugin.name(), plugin.priority(), plugin.dependencies(), plugin.subscriptions());
+    let state = (plugin.stays(), plugin.is_idle(), plugin.is_enabled(), plugin.on_error());
+    format!("{place:?} {state:?} {} {} {:?}", plugin.implementation(), plugin.version(), plugin.fault())
+}
+
+#[test]
+fn a_guard_says_what_its_plugin_says() {
+    for plugin in [Arc::new(Outspoken) as Arc<dyn Plugin>, Arc::new(Panicky(OnError::Deny))] {
+        assert_eq!(described(&Guarded::new(Arc::clone(&plugin))), described(&*plugin));
     }
 }
