@@ -44,7 +44,8 @@ pub struct Flow {
     pub chosen_limits: Vec<ChosenLimit>,
     /// Whether the cache is neither read nor written.
     pub skip_cache: bool,
-    /// Further response fields, set on whatever answer goes out (CORS).
+    /// Further response fields, set on whatever answer goes out (CORS). Those of the same name give way, but for `Vary`, whose
+    /// members are merged: insert others, append to it.
     pub response_headers: HeaderMap,
     /// The gateway's own page that was asked for.
     pub page: Option<Page>,

@@ -6,6 +6,7 @@ mod scope;
 mod tests;
 
 use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
+use http::header;
 
 use crate::{
     cel::{Budget, ParseError, Program},
@@ -156,7 +157,12 @@ fn apply(compiled: &Compiled, flow: &mut Flow) {
     }
     flow.response_remove.extend(rule.remove_response_headers.iter().cloned());
     for (name, value) in &rule.set_response_headers {
-        flow.response_headers.insert(name.clone(), value.clone());
+        if *name == header::VARY {
+            // A list, to which CORS has added; its members are merged.
+            flow.response_headers.append(name.clone(), value.clone());
+        } else {
+            flow.response_headers.insert(name.clone(), value.clone());
+        }
     }
     flow.chosen_limits.extend(compiled.limit);
     if let Some(pool) = &compiled.pool {
