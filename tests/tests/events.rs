@@ -8,22 +8,22 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 /// A listener that reads events one by one.
-struct Listener {
+pub(crate) struct Listener {
     body: Incoming,
     text: String,
 }
 
 /// One event of a stream.
 #[derive(Debug)]
-struct Heard {
+pub(crate) struct Heard {
     id: String,
     name: String,
-    data: Value,
+    pub(crate) data: Value,
 }
 
 impl Listener {
     /// Listens; past the greeting, so that nothing after it is missed.
-    async fn open(http: &Http, query: &str, last: Option<&str>) -> Self {
+    pub(crate) async fn open(http: &Http, query: &str, last: Option<&str>) -> Self {
         let mut call = http.get(&format!("/gateway/events{query}")).bearer(ADMIN);
         if let Some(last) = last {
             call = call.header("last-event-id", last);
@@ -52,7 +52,7 @@ impl Listener {
     }
 
     /// The next event; none where the stream ends.
-    async fn next(&mut self) -> Option<Heard> {
+    pub(crate) async fn next(&mut self) -> Option<Heard> {
         loop {
             let block = self.block().await?;
             let field = |name: &str| {
@@ -187,6 +187,8 @@ async fn checks_and_bad_changes_are_heard() {
     assert_eq!(error.data["plugin"], "admin-plugin");
     assert!(error.data["detail"].as_str().expect("text").contains("router.strategy"), "{error:?}");
     assert_eq!(error.data["request_id"], Value::Null);
+    let page = stand.get("/gateway/plugins/admin-plugin").bearer(ADMIN).send().await.json();
+    assert_eq!(page["status"], "error");
 }
 
 /// Who changed what, by name; no value and no key.

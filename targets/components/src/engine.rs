@@ -1,6 +1,7 @@
 //! The machine: one for the process, and what a call may use of it.
 
 use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, LazyLock},
     thread,
     time::Duration,
@@ -23,7 +24,10 @@ pub(crate) struct Bounds {
 }
 
 /// A component, ready to be called.
-pub(crate) struct Program(InstancePre<StoreLimits>);
+pub(crate) struct Program {
+    instance: InstancePre<StoreLimits>,
+    version: String,
+}
 
 impl Program {
     /// Compiles a component, binary or text.
@@ -45,7 +49,14 @@ impl Program {
         // Runtimes of languages import what they might need. A plugin that comes to use it fails.
         linker.define_unknown_imports_as_traps(&component).map_err(|error| format!("{error:#}"))?;
         let instance = linker.instantiate_pre(&component).map_err(|error| format!("{error:#}"))?;
-        Ok(Self(instance))
+        let mut hash = DefaultHasher::new();
+        bytes.hash(&mut hash);
+        Ok(Self { instance, version: format!("{:016x}", hash.finish()) })
+    }
+
+    /// A fingerprint of its bytes: tells one from another, and is the same in every process of one build.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
     }
 
     /// Calls a function in an instance of its own.
@@ -64,7 +75,7 @@ impl Program {
         store.limiter(|limits| limits);
         store.set_fuel(bounds.fuel).map_err(|error| told(&error))?;
         store.set_epoch_deadline(bounds.time_ms.div_ceil(TICK_MS).saturating_add(1));
-        let instance = self.0.instantiate(&mut store).map_err(|error| told(&error))?;
+        let instance = self.instance.instantiate(&mut store).map_err(|error| told(&error))?;
         let function = instance.get_func(&mut store, name).ok_or("the function is not there")?;
         let mut answer = [Val::Bool(false)];
         function.call(&mut store, arguments, &mut answer).map_err(|error| told(&error))?;

@@ -20,6 +20,8 @@ pub(crate) struct Loaded {
 struct State {
     program: Shared,
     stamp: Stamp,
+    /// Why what the file holds now is not in force.
+    fault: Option<String>,
 }
 
 /// Tells one state of a file from another.
@@ -34,12 +36,13 @@ impl Loaded {
         let mut files = lock(&FILES);
         if let Some(loaded) = files.get(path).and_then(Weak::upgrade) {
             drop(files);
-            // Somebody who reads a document anew means what the file says now.
+            // Somebody who reads a document anew means what the file says now. What was seen to be bad before is a fault of
+            // the plugin; it keeps nobody from changing something else.
             loaded.look()?;
             return Ok(loaded);
         }
         let (stamp, program) = load(path)?;
-        let state = Mutex::new(State { program, stamp });
+        let state = Mutex::new(State { program, stamp, fault: None });
         let loaded = Arc::new(Self { path: path.to_owned(), state });
         files.retain(|_, file| file.strong_count() > 0);
         files.insert(path.to_owned(), Arc::downgrade(&loaded));
@@ -51,6 +54,11 @@ impl Loaded {
     /// The program in force.
     pub(crate) fn program(&self) -> Shared {
         Arc::clone(&lock(&self.state).program)
+    }
+
+    /// Why what the file holds now is not in force, if it is not.
+    pub(crate) fn fault(&self) -> Option<String> {
+        lock(&self.state).fault.clone()
     }
 
     /// Loads the file anew if it has changed. Whether it had.
@@ -66,8 +74,8 @@ impl Loaded {
         let loaded = load(&self.path);
         let mut state = lock(&self.state);
         state.stamp = stamp;
-        let (stamp, program) = loaded?;
-        *state = State { program, stamp };
+        let (stamp, program) = loaded.inspect_err(|error| state.fault = Some(error.clone()))?;
+        *state = State { program, stamp, fault: None };
         Ok(true)
     }
 }

@@ -1,6 +1,6 @@
 //! The plugin that stands for a component.
 
-use std::{path::Path, sync::Arc};
+use std::{borrow::Cow, path::Path, sync::Arc};
 
 use acip_core::{
     Flow,
@@ -72,6 +72,14 @@ impl Plugin for Component {
     fn priority(&self) -> i32 {
         // After auth, so that the store's word on who asks is there when `decide` is called.
         95
+    }
+
+    fn version(&self) -> Cow<'static, str> {
+        self.callee.file.program().version().to_owned().into()
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.callee.file.fault()
     }
 
     fn implementation(&self) -> &'static str {

@@ -1,12 +1,12 @@
-//! What the process does between requests, on a thread of its own: it checks origins, searches for workers, and follows what
-//! others change in the store. Those that ask the store share one connection to it, which no request waits for.
+//! What the process does between requests, on a thread of its own: it checks origins and plugins, searches for workers, and follows
+//! what others change in the store. Those that ask the store share one connection to it, which no request waits for.
 
 use std::{io, sync::Arc};
 
-use futures_util::future::{join, join4};
+use futures_util::future::{join3, join4};
 
 use crate::{
-    follow, health, jobs,
+    faults, follow, health, jobs,
     process::{Phase, Process},
     rt, search,
     store::StoreClient,
@@ -22,7 +22,7 @@ pub(crate) fn run(process: Arc<Process>) -> io::Result<()> {
         let mut phase = process.phase.subscribe();
         tokio::select! {
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
-            _ = join(health::rounds(&process), at_the_store(&process)) => {}
+            _ = join3(health::rounds(&process), faults::rounds(&process), at_the_store(&process)) => {}
         }
     });
     Ok(())

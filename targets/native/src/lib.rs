@@ -15,6 +15,7 @@ mod demo;
 pub mod entropy;
 pub mod events;
 pub mod export;
+mod faults;
 mod follow;
 mod health;
 mod jobs;
