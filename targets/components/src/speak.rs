@@ -3,7 +3,7 @@
 use acip_core::{
     ErrorCode, Flow, Refusal, config::field_name, flow::IdentityKind, plugins::cel::HIDDEN_FIELDS,
 };
-use http::HeaderValue;
+use http::{HeaderValue, header};
 use wasmtime::component::Val;
 
 /// What follows; edits are made already.
@@ -93,6 +93,10 @@ fn edit(edits: Vec<(String, Val)>, flow: &mut Flow) -> Result<(), String> {
     flow.outgoing.remove.extend(remove);
     flow.outgoing.set.extend(set);
     flow.response_remove.extend(remove_back);
+    // `Vary` is a list, to which CORS has added; its members are merged.
+    for (name, _) in set_back.iter().filter(|(name, _)| name != header::VARY) {
+        flow.response_headers.remove(name);
+    }
     flow.response_headers.extend(set_back);
     flow.skip_cache |= skip_cache;
     Ok(())

@@ -13,6 +13,7 @@ impl Guest for Obedient {
             "odd-status" => refuse(418),
             "edit" => edit("x-tier"),
             "edit-via" => edit("via"),
+            "lines" => lines(),
             "wait" => Outcome::Wait,
             "seen" => {
                 let hidden = ["x-api-key", "authorization", "cookie"];
@@ -56,8 +57,27 @@ fn refuse(status: u16) -> Outcome {
     Outcome::Refuse(Refusal { status, message: "as asked".into() })
 }
 
+fn field(name: &str, value: &str) -> Field {
+    Field { name: name.into(), value: value.into() }
+}
+
+/// Two lines of one name, and members of a list.
+fn lines() -> Outcome {
+    Outcome::Edit(Edits {
+        set_request_headers: vec![field("x-tier", "gold")],
+        remove_request_headers: vec![],
+        set_response_headers: vec![
+            field("link", "<a>; rel=prev"),
+            field("link", "<b>; rel=next"),
+            field("x-seen", "component"),
+            field("vary", "X-Tier, accept"),
+        ],
+        remove_response_headers: vec![],
+        skip_cache: false,
+    })
+}
+
 fn edit(name: &str) -> Outcome {
-    let field = |name: &str, value: &str| Field { name: name.into(), value: value.into() };
     Outcome::Edit(Edits {
         set_request_headers: vec![field(name, "gold")],
         remove_request_headers: vec!["x-debug".into()],
