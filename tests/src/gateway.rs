@@ -1,6 +1,6 @@
 //! The gateway under test: the built binary `acip-gateway`, or another target's build on its platform.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::Command};
 
 use tempfile::TempDir;
 
@@ -25,19 +25,32 @@ impl Gateway {
 
     /// As [`Gateway::start`], with the text of a `gateway.toml`.
     pub fn with_file(origins: &[&str], environment: &[(&str, &str)], file: Option<&str>) -> Self {
-        Self::launch(origins, environment, file, "HTTP/1.1 200")
+        Self::launch(Target::current().launcher(), origins, environment, file, "HTTP/1.1 200")
+    }
+
+    /// As [`Gateway::with_file`], the native build that has plugins as components.
+    pub fn with_components(origins: &[&str], environment: &[(&str, &str)], file: &str) -> Self {
+        assert_eq!(Target::current(), Target::Native, "components are native");
+        let mut launcher = Command::new(gateway_binary().with_file_name("examples/component-gateway"));
+        launcher.arg("serve");
+        Self::launch(launcher, origins, environment, Some(file), "HTTP/1.1 200")
     }
 
     /// One whose configuration is bad, on a platform that cannot refuse to start it.
     pub fn misconfigured(origins: &[&str], environment: &[(&str, &str)]) -> Self {
-        Self::launch(origins, environment, None, "HTTP/1.1 500")
+        Self::launch(Target::current().launcher(), origins, environment, None, "HTTP/1.1 500")
     }
 
     /// Starts one and waits until its readiness page begins so.
-    fn launch(origins: &[&str], environment: &[(&str, &str)], file: Option<&str>, ready: &str) -> Self {
+    fn launch(
+        mut command: Command,
+        origins: &[&str],
+        environment: &[(&str, &str)],
+        file: Option<&str>,
+        ready: &str,
+    ) -> Self {
         let target = Target::current();
         let folder = TempDir::new().expect("a folder");
-        let mut command = target.launcher();
         command.current_dir(&folder).env_clear().envs([
             ("GATEWAY_HOST", "127.0.0.1"),
             ("GATEWAY_PORT", "0"),

@@ -6,6 +6,7 @@ mod bad_input;
 mod cache;
 mod cache_stale;
 mod cli;
+mod components;
 mod cors;
 mod credentials;
 mod dashboard;
