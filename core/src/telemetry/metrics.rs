@@ -102,8 +102,8 @@ impl Metrics {
     }
 
     /// Counts what belongs to no request.
-    pub fn note(&mut self, event: &Event, now_ms: u64) {
-        self.observe(event, now_ms, &|_| None);
+    pub fn note(&mut self, event: &Event) {
+        self.observe(event, &|_| None);
     }
 
     pub(super) fn count(&mut self, epilogue: &Epilogue, name_of: NameOf<'_>) {

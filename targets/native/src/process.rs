@@ -216,7 +216,7 @@ impl Process {
         if live.counts
             && let Some(counters) = lock(&self.metrics).first()
         {
-            lock(counters).requests.note(event, now_ms());
+            lock(counters).requests.note(event);
         }
         self.events.tell_one(event, live.gateway.document());
     }
