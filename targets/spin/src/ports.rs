@@ -53,8 +53,17 @@ impl EdgePorts for SpinPorts {
         mono_us()
     }
 
+    /// The host may give fewer bytes at a time than it is asked for.
     fn entropy(&self) -> Option<Entropy> {
-        random::get_random_bytes(48).try_into().ok().map(Entropy::from_bytes)
+        let mut bytes = Vec::with_capacity(48);
+        while bytes.len() < 48 {
+            let some = random::get_random_bytes(48 - bytes.len() as u64);
+            if some.is_empty() {
+                return None;
+            }
+            bytes.extend(some);
+        }
+        bytes.try_into().ok().map(Entropy::from_bytes)
     }
 
     fn sleep(&self, ms: u64) -> Sleep {
