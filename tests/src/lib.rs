@@ -16,6 +16,7 @@ mod proxy;
 mod redis;
 mod stand;
 mod target;
+mod wasmtime;
 
 use std::{
     path::PathBuf,
@@ -36,6 +37,7 @@ pub use proxy::RedisProxy;
 pub use redis::Redis;
 pub use stand::Stand;
 pub use target::{Target, Transport};
+pub use wasmtime::Wasmtime;
 
 /// The API key that [`Gateway::start`] configures, of the tenant `test`.
 pub const KEY: &str = "test-key-0123456789";

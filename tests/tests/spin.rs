@@ -2,8 +2,8 @@
 //! and the build that needs nothing of Spin's own. Runs where `ACIP_TARGET=spin`.
 
 use acip_tests::{
-    ADMIN, Bridge, Feature, Gateway, KEY, Origin, Redis, RedisProxy, Stand, Target, supported, wait_for,
-    wait_until,
+    ADMIN, Bridge, Feature, Gateway, KEY, Origin, Redis, RedisProxy, Stand, Target, Wasmtime, supported,
+    wait_for, wait_until,
 };
 use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
@@ -151,6 +151,44 @@ async fn a_bad_configuration_serves_nobody_and_tells_the_operator_alone() {
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (500, "INTERNAL_ERROR"));
     assert!(!answer.text().contains("RATE_LIMIT"), "{}", answer.text());
     wait_until("the reason in the log", || gateway.log().contains("RATE_LIMIT_MAX_REQUESTS"));
+}
+
+/// The same component by another host's hands.
+#[tokio::test]
+async fn wasmtime_serves_it_too() {
+    if !is_spin() {
+        return;
+    }
+    let (redis, origin) = (Redis::start(), Origin::start());
+    let bridge = Bridge::start(&redis.url());
+    let host = Wasmtime::start(&[
+        ("FASTAPI_URL", &*origin.url()),
+        ("UPSTASH_REDIS_REST_URL", &*bridge.url()),
+        ("UPSTASH_REDIS_REST_TOKEN", Bridge::TOKEN),
+        ("AUTH_API_KEYS", &format!("test:{KEY}")),
+        ("ADMIN_TOKEN", ADMIN),
+        ("RATE_LIMIT_MAX_REQUESTS", "3"),
+        ("RATE_LIMIT_ALGORITHM", "sliding-log"),
+    ]);
+    let http = host.http();
+    let ready = http.get("/gateway/readyz").send().await;
+    assert_eq!(ready.status, 200, "{}\n{}", ready.text(), host.log());
+    let refused = http.get("/_test/echo").send().await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (401, "UNAUTHORIZED"));
+    let proxied = http.post("/_test/upload", &json!({"a": 1})).key(KEY).send().await;
+    assert_eq!((proxied.status.as_u16(), &proxied.json()["bytes"]), (200, &json!(7)), "{}", proxied.text());
+    let mut stream = http.get("/_test/sse?n=2&ms=20000").key(KEY).stream().await.expect("a head");
+    assert!(stream.frame().await.is_some_and(|frame| frame.is_ok()), "the first event");
+    drop(stream);
+    let statuses =
+        [http.get("/_test/echo").key(KEY).send().await, http.get("/_test/echo").key(KEY).send().await];
+    assert_eq!(
+        statuses.map(|answer| answer.status.as_u16()),
+        [200, 429],
+        "the store is shared by its instances"
+    );
+    let health = http.get("/gateway/health/detailed").bearer(ADMIN).send().await.json();
+    assert_eq!(health["checks"]["redis"]["mode"], "rest", "{health}");
 }
 
 /// As under `wasmtime serve`: WASI and an environment.

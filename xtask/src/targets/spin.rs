@@ -10,7 +10,7 @@ use std::{
 
 use super::Own;
 use crate::{
-    run::{Error, cargo, must, root},
+    run::{Error, cargo, command, must, output, root},
     setup,
     wasm::{self, WASIP2},
 };
@@ -41,15 +41,13 @@ fn component(own: Own) -> Result<PathBuf, Error> {
     setup::node()?;
     let root = root()?;
     let linker = linker(&root)?;
-    // As spin.toml says it, but for the linker: the same folder, and the same profile.
-    let words = ["rustc", "--locked", "--profile", "spin", "--target", WASIP2, "--target-dir", "target/spin"];
-    let mut build = cargo(&words)?;
-    build.args(["--package", "acip-spin", "--crate-type", "cdylib"]).args(own.words());
+    let mut build = cargo(&["rustc"])?;
+    build.args(DEPLOYED).args(["--crate-type", "cdylib"]).args(own.words());
     build.arg("--").arg(format!("-Clink-arg=--wasm-ld-path={}", linker.display()));
     build.env("WASM_OPT", root.join("target/node/node_modules/.bin/wasm-opt"));
     build.env("WASM_LD", wasm::linker()?);
     must(compiled(build)?)?;
-    Ok(root.join("target/spin").join(WASIP2).join("spin/acip_spin.wasm"))
+    Ok(root.join(COMPONENT))
 }
 
 /// Builds the component that needs nothing of Spin's own, quickly: it is for the tests alone.
@@ -58,7 +56,27 @@ fn plain(own: Own) -> Result<(), Error> {
         ["build", "--locked", "--profile", "e2e", "--target", WASIP2, "--target-dir", "target/spin-plain"];
     let mut build = cargo(&words)?;
     build.args(["--package", "acip-spin", "--no-default-features"]).args(own.words());
-    must(compiled(build)?)
+    must(compiled(build)?)?;
+    wasmtime()
+}
+
+/// Installs the runtime of WebAssembly that the tests start, and has it compile the plain component: no start has to.
+fn wasmtime() -> Result<(), Error> {
+    setup::venv("target/venv-spin", "tests/spin-host/requirements.txt", &[])?;
+    // The package's own launcher starts the program beside it, which comes without leave to run.
+    let place = output(command(
+        "target/venv-spin/bin/python",
+        &["-c", "import wasmtime_cli; print(wasmtime_cli._binary_path())"],
+    )?)?;
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o755))
+        .map_err(|error| format!("cannot let {place} run: {error}"))?;
+    let root = root()?;
+    let changed = |file: &str| fs::metadata(root.join(file)).and_then(|it| it.modified()).ok();
+    if changed(COMPILED) > changed(PLAIN) {
+        return Ok(());
+    }
+    let compile = ["compile", "-Wcomponent-model-async", PLAIN, "-o", COMPILED];
+    must(command("target/venv-spin/bin/wasmtime", &compile)?)
 }
 
 /// With the compiler that knows the target.
@@ -100,3 +118,37 @@ done
 
 /// A component is fetched, and instantiated, before it answers.
 const MAX_BYTES: u64 = 1_500_000;
+
+/// As spin.toml says it: the linker is all that differs.
+const DEPLOYED: &[&str] = &[
+    "--locked",
+    "--profile",
+    "spin",
+    "--target",
+    WASIP2,
+    "--target-dir",
+    "target/spin",
+    "--package",
+    "acip-spin",
+];
+const COMPONENT: &str = "target/spin/wasm32-wasip2/spin/acip_spin.wasm";
+const PLAIN: &str = "target/spin-plain/wasm32-wasip2/e2e/acip_spin.wasm";
+
+/// Beside the program that has to take it: both are made anew together.
+const COMPILED: &str = "target/venv-spin/acip_spin.cwasm";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spin_builds_what_is_built_here() {
+        let manifest = include_str!("../../../spin.toml");
+        for line in [
+            format!("command = \"cargo build {}\"\n", DEPLOYED.join(" ")),
+            format!("source = \"{COMPONENT}\"\n"),
+        ] {
+            assert!(manifest.contains(&line), "spin.toml lacks {line}");
+        }
+    }
+}

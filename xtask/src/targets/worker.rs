@@ -88,3 +88,20 @@ fn bundle(folder: &Path) -> Result<(), Error> {
 const WASM_BINDGEN: &str = "0.2.129";
 const WORKER_BUILD: &str = "0.8.7";
 const MAX_BUNDLE_BYTES: usize = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    /// local.mjs serves by the rest of that file.
+    #[test]
+    fn wrangler_builds_what_is_built_here() {
+        let command = include_str!("../../../wrangler.toml")
+            .lines()
+            .find_map(|line| line.strip_prefix("command = \"")?.strip_suffix('"'))
+            .expect("a build command");
+        let words = command.strip_prefix("cargo xtask ").expect("a command of ours").split(' ');
+        let task = crate::Task::try_parse_from(std::iter::once("xtask").chain(words));
+        assert!(matches!(task, Ok(crate::Task::Worker(crate::targets::Act::Build))), "{command}");
+    }
+}
