@@ -39,6 +39,7 @@ mod secrets;
 mod signals;
 mod spin;
 mod store_down;
+mod store_login;
 mod store_model;
 mod streams;
 mod tls;

@@ -13,13 +13,13 @@ use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 
 /// An authority, and a certificate of it.
-struct Authority {
+pub(crate) struct Authority {
     folder: TempDir,
 }
 
 impl Authority {
     /// With a leaf for this name.
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let authority = Self { folder: TempDir::new().expect("a folder") };
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
         let openssl = |arguments: &[&str]| {
@@ -59,7 +59,8 @@ impl Authority {
         self.folder.path().join(file)
     }
 
-    fn text(&self, file: &str) -> String {
+    /// Path of one of its files: `ca.pem`, `leaf.pem`, `leaf.key`.
+    pub(crate) fn text(&self, file: &str) -> String {
         self.path(file).display().to_string()
     }
 

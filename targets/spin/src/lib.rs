@@ -1,6 +1,8 @@
 //! The gateway as a Spin component. This crate translates between the platform and the driver of `acip-shell`; it takes no
 //! decision. Start at `service`, then `ports`.
 
+#[cfg(any(test, all(target_os = "wasi", feature = "spin")))]
+mod address;
 #[cfg(target_os = "wasi")]
 mod body;
 #[cfg(target_os = "wasi")]

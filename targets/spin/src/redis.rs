@@ -7,10 +7,9 @@ use acip_core::{
     store::{Batch, Cell as StoreCell, Reply, StoreError},
 };
 use acip_shell::store::{self, Caller, Form, within};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
 
-use crate::ports::wait;
+use crate::{address, ports::wait};
 
 /// One server.
 pub(crate) struct Server {
@@ -23,27 +22,9 @@ pub(crate) struct Server {
 
 impl store::Server for Server {
     fn open(url: &str, settings: &StoreSettings) -> Result<Self, String> {
-        let Some((scheme @ ("redis" | "rediss"), rest)) = url.split_once("://") else {
-            let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-            return Err(format!(
-                "no store client for `{scheme}://`; use `redis://`, `rediss://` or `https://`"
-            ));
-        };
-        let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
-        let (authority, path) = place.split_once('/').unwrap_or((place, ""));
-        let (mut user, host) = match authority.rsplit_once('@') {
-            Some((user, host)) => (user.to_owned(), host),
-            None => (String::new(), authority),
-        };
-        if let Some(password) = settings.password.as_ref().filter(|_| !user.contains(':')) {
-            let password = utf8_percent_encode(password.expose_secret(), NON_ALPHANUMERIC);
-            user = format!("{user}:{password}");
-        }
-        let db = if path.is_empty() { settings.db.to_string() } else { path.to_owned() };
-        let at = if user.is_empty() { "" } else { "@" };
-        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        let password = settings.password.as_ref().map(Secret::expose_secret);
         Ok(Self {
-            address: Secret::new(format!("{scheme}://{user}{at}{host}/{db}{query}")),
+            address: Secret::new(address::complete(url, password, settings.db)?),
             timeout_ms: settings.timeout_ms.max(1),
             caller: Caller::new(),
             connection: RefCell::default(),
