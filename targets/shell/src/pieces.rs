@@ -85,6 +85,11 @@ impl Pieces {
     }
 }
 
+/// Below it a piece is copied: sharing it would hold on to a whole buffer that it is a small part of.
+const SMALL: usize = 1 << 10;
+/// Small ones are joined up to about here.
+const JOINED: usize = 16 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,8 +131,3 @@ mod tests {
         assert_eq!(pieces.into_bytes(), Bytes::from_static(b"cd"));
     }
 }
-
-/// Below it a piece is copied: sharing it would hold on to a whole buffer that it is a small part of.
-const SMALL: usize = 1 << 10;
-/// Small ones are joined up to about here.
-const JOINED: usize = 16 << 10;
