@@ -13,7 +13,7 @@ pub(crate) struct Function(Child);
 impl Function {
     /// Starts one that asks this runtime API for its events.
     pub(crate) fn start(api: &str) -> Result<Self, String> {
-        let program = super::place("ACIP_LAMBDA_BOOTSTRAP", "../lambda/bootstrap")?;
+        let program = super::place("ACIP_LAMBDA_BOOTSTRAP", "../function/bootstrap")?;
         Command::new(&program)
             .env("AWS_LAMBDA_RUNTIME_API", api)
             .env("AWS_LAMBDA_FUNCTION_NAME", "gateway")

@@ -146,7 +146,7 @@ fn body(reader: &mut BufReader<TcpStream>, seen: &Sender<Instant>) -> std::io::R
 const EVENT: &str = r#"{"version":"2.0","rawPath":"/gateway/livez","rawQueryString":"","headers":{"host":"a"},"requestContext":{"http":{"method":"GET","sourceIp":"192.0.2.1"},"stage":"$default"},"isBase64Encoded":false}"#;
 
 /// The function as it is deployed.
-const PROGRAM: &str = "target/lambda/bootstrap";
+const PROGRAM: &str = "target/function/bootstrap";
 
 /// For one answer.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -13,13 +13,13 @@ use crate::{
 pub(crate) fn build(own: Own) -> Result<(), Error> {
     tools()?;
     eprintln!("xtask: building the function as it is deployed; the first time takes some minutes");
-    let mut build = cargo(&["build", "--locked", "--profile", "lambda", "--package", "acip-lambda"])?;
+    let mut build = cargo(&["build", "--locked", "--profile", "function", "--package", "acip-lambda"])?;
     build.args(own.words());
     must(build)?;
     must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-lambda-host"])?)?;
-    let program = root()?.join("target/lambda/bootstrap");
+    let program = root()?.join("target/function/bootstrap");
     let bytes = fs::metadata(&program).map_err(|error| format!("no {}: {error}", program.display()))?.len();
-    eprintln!("xtask: target/lambda/bootstrap: {} KiB", bytes >> 10);
+    eprintln!("xtask: target/function/bootstrap: {} KiB", bytes >> 10);
     if bytes > MAX_BYTES {
         return Err(format!("the function's program has {bytes} bytes; it is to have at most {MAX_BYTES}"));
     }
