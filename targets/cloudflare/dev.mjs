@@ -5,7 +5,7 @@
 import { start } from "./local.mjs";
 
 // What belongs to this process and not to the gateway.
-const own = new Set(["PATH", "HOME", "GATEWAY_HOST", "GATEWAY_PORT"]);
+const own = new Set(["PATH", "HOME", "GATEWAY_HOST", "GATEWAY_PORT", "ACIP_WORKER_BUNDLE"]);
 const bindings = Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.has(name)));
 const worker = start(bindings, { host: process.env.GATEWAY_HOST, port: Number(process.env.GATEWAY_PORT ?? 0) });
 

@@ -5,8 +5,9 @@ import { fileURLToPath } from "node:url";
 
 const { Log, LogLevel, Miniflare } = createRequire(new URL("../../target/node/", import.meta.url))("miniflare");
 
-// Modules are named by their place below the working directory.
-process.chdir(fileURLToPath(new URL(".", import.meta.url)));
+// Modules are named by their place below the working directory: that of the bundle, `entry.mjs` and `build/`. ACIP_WORKER_BUNDLE names
+// another one than that which is deployed.
+process.chdir(process.env.ACIP_WORKER_BUNDLE ?? fileURLToPath(new URL(".", import.meta.url)));
 
 /** Starts it with these variables; `script` stands in for the gateway. Gives miniflare's handle. */
 export const start = (bindings, { host = "127.0.0.1", port = 0, script } = {}) =>

@@ -1,6 +1,8 @@
 //! What a build cannot do. A test that needs it begins with `if !supported(&[Feature::…]) { return; }`. Each [`Feature`] is a row of
 //! `docs/targets.md`, which is held against this file.
 
+use std::{fs::OpenOptions, io::Write as _};
+
 use crate::{Target, Transport};
 
 /// What some target lacks.
@@ -115,10 +117,21 @@ pub fn supported(features: &[Feature]) -> bool {
     for feature in features {
         if let Some(reason) = feature.missing(target, transport) {
             println!("skipped on {}: {feature:?}: {reason}", target.name());
+            note(*feature, reason);
             return false;
         }
     }
     true
+}
+
+/// Adds a line to the file that `ACIP_SKIPPED` names, if any: a test that ends early counts as passed, so only this tells.
+fn note(feature: Feature, reason: &str) {
+    let Some(path) = std::env::var_os("ACIP_SKIPPED") else { return };
+    let current = std::thread::current();
+    let line = format!("{}\t{feature:?}: {reason}\n", current.name().unwrap_or("?"));
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    // At once, since other tests write there too.
+    file.and_then(|mut file| file.write_all(line.as_bytes())).expect("writes to ACIP_SKIPPED");
 }
 
 #[cfg(test)]

@@ -63,8 +63,8 @@ impl Gateway {
         } else {
             // Launchers start programs of their own.
             command.envs(["PATH", "HOME"].map(|name| (name, std::env::var(name).unwrap_or_default())));
-            // Where there is a choice of platforms.
-            command.envs(std::env::vars().filter(|(name, _)| name == "ACIP_LAMBDA_EMULATOR"));
+            // Where there is a choice of platforms, or of builds.
+            command.envs(std::env::vars().filter(|(name, _)| PASSED_ON.contains(&name.as_str())));
         }
         command.env("AUTH_API_KEYS", format!("test:{KEY},other:{OTHER_KEY}"));
         if !origins.is_empty() {
@@ -143,6 +143,10 @@ impl Gateway {
         kib * 1024
     }
 }
+
+/// Read by those that serve a build.
+const PASSED_ON: [&str; 4] =
+    ["ACIP_LAMBDA_EMULATOR", "ACIP_LAMBDA_BOOTSTRAP", "ACIP_SPIN_COMPONENT", "ACIP_WORKER_BUNDLE"];
 
 /// A bridge to the Redis that these variables name, if any.
 fn redis(environment: &[(&str, &str)]) -> Option<Bridge> {

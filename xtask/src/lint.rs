@@ -1,7 +1,7 @@
 //! `cargo xtask lint`: format, clippy, what deploys on AWS, licences and sources of dependencies.
 
 use crate::{
-    run::{Error, cargo, command, must, succeeds},
+    run::{Error, cargo, must, succeeds, tool},
     targets,
 };
 
@@ -18,13 +18,7 @@ pub(crate) fn run() -> Result<(), Error> {
 
 /// Advisories need a database that is fetched: they are checked where it can be had.
 fn deny() -> Result<(), Error> {
-    if !succeeds(command("cargo-deny", &["--version"])?) {
-        // Into cargo's own folder, where the next clone finds it.
-        let mut install = cargo(&["install", "--locked", "cargo-deny", "--version", DENY])?;
-        // It runs for a second: build it fast rather than fast-running.
-        install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_LTO", "off");
-        must(install)?;
-    }
+    tool("cargo-deny", DENY)?;
     must(cargo(&["deny", "--workspace", "check", "bans", "licenses", "sources"])?)?;
     if succeeds(cargo(&["deny", "fetch", "db"])?) {
         return must(cargo(&["deny", "--workspace", "check", "advisories"])?);

@@ -3,7 +3,7 @@
 use crate::{
     run::{Error, must, nextest},
     setup,
-    targets::{self, Own, Target},
+    targets::{self, Target},
     test,
 };
 
@@ -23,7 +23,7 @@ pub(crate) enum Build {
 /// Builds it and runs the suite.
 pub(crate) fn run(build: Build) -> Result<(), Error> {
     setup::packages(setup::TESTS)?;
-    test::gateway()?;
+    test::programs()?;
     let target = match build {
         Build::Native => None,
         Build::Worker => Some(Target::Worker),
@@ -31,10 +31,16 @@ pub(crate) fn run(build: Build) -> Result<(), Error> {
         Build::Lambda => Some(Target::Lambda),
     };
     if let Some(target) = target {
-        target.build(Own::Nothing)?;
+        target.build()?;
+        target.prepare()?;
     }
-    let name = target.map_or("native", Target::name);
-    let mut tests = nextest(&["--package", "acip-tests", "--no-capture"])?;
-    tests.env("ACIP_TARGET", name).args(["--filterset", &targets::filterset(&["load"])]);
+    suite(target.map_or("native", Target::name), None)
+}
+
+/// Runs the suite against what is built, perhaps with fewer rounds of changes.
+pub(crate) fn suite(target: &str, rounds: Option<u32>) -> Result<(), Error> {
+    let mut tests = nextest(&["--no-capture", "--filterset", &targets::filterset(&["load"])])?;
+    tests.env("ACIP_TARGET", target);
+    tests.envs(rounds.map(|rounds| ("ACIP_LOAD_ROUNDS", rounds.to_string())));
     must(tests)
 }

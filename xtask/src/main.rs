@@ -11,6 +11,7 @@ mod mutants;
 mod replay;
 mod run;
 mod setup;
+mod skips;
 mod targets;
 mod test;
 mod wasm;
@@ -41,7 +42,7 @@ enum Task {
     /// The AWS Lambda function
     #[command(subcommand)]
     Lambda(targets::Act),
-    /// Run the corpus against every target, and print a matrix
+    /// Run the corpus against every target and transport, and print a matrix; all of it also goes into docs/conformance.md
     Conform {
         /// Only this one
         #[arg(long)]
@@ -84,7 +85,7 @@ fn main() -> ExitCode {
         Task::Worker(act) => Target::Worker.act(&act),
         Task::Spin(act) => Target::Spin.act(&act),
         Task::Lambda(act) => Target::Lambda.act(&act),
-        Task::Conform { target } => conform::run(target, conform::TRANSPORTS),
+        Task::Conform { target } => conform::build_and_run(target),
         Task::Load { target } => load::run(target),
         Task::CacheTests { id } => cache_tests::run(id.as_deref()),
         Task::Mutants { filter } => mutants::run(filter.as_deref()),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    run::{Error, cargo, command, must, output, root},
+    run::{Error, command, must, output, root},
     setup, test, wasm,
 };
 
@@ -16,11 +16,9 @@ use crate::{
 pub(crate) fn run(seed: u64, count: u64) -> Result<(), Error> {
     setup::packages(setup::TESTS)?;
     setup::node()?;
-    test::gateway()?;
+    test::programs()?;
     wasm::check()?;
     let component = wasm::replayer()?;
-    must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-corpus"])?)?;
-    must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-spin-host"])?)?;
     let file = root()?.join("target/replay.jsonl");
     let path = text(&file)?;
     let name = |error: std::io::Error| format!("cannot use {path}: {error}");

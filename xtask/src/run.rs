@@ -1,7 +1,8 @@
 //! Running other programs, with errors that say what to do.
 
 use std::{
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -38,25 +39,26 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<Command, Error> {
     Ok(command)
 }
 
-/// A run of tests, in the profile of the end-to-end tests: by cargo-nextest where it is installed.
+/// A run of the workspace's tests, in the profile of the end-to-end tests.
 pub(crate) fn nextest(arguments: &[&str]) -> Result<Command, Error> {
-    let mut run = if succeeds(command("cargo-nextest", &["--version"])?) {
-        // Much of the time tests wait: for sockets, for windows of limits, for what is stored to grow stale.
-        let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
-        cargo(&[
-            "nextest",
-            "run",
-            "--cargo-profile",
-            "e2e",
-            "--no-fail-fast",
-            "--test-threads",
-            &threads.to_string(),
-        ])?
-    } else {
-        cargo(&["test", "--profile", "e2e", "--no-fail-fast"])?
-    };
-    run.arg("--locked").args(arguments);
+    tool("cargo-nextest", NEXTEST)?;
+    // Much of the time tests wait: for sockets, for windows of limits, for what is stored to grow stale.
+    let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
+    let mut run = cargo(&["nextest", "run", "--locked", "--workspace", "--cargo-profile", "e2e"])?;
+    run.args(["--no-fail-fast", "--test-threads", &threads.to_string()]).args(arguments);
     Ok(run)
+}
+
+/// Installs one of cargo's own tools where it is missing.
+pub(crate) fn tool(name: &str, version: &str) -> Result<(), Error> {
+    if succeeds(command(name, &["--version"])?) {
+        return Ok(());
+    }
+    // Into cargo's own folder, where the next clone finds it.
+    let mut install = cargo(&["install", "--locked", name, "--version", version])?;
+    // It does little itself: build it fast rather than fast-running.
+    install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_LTO", "off");
+    must(install)
 }
 
 /// Runs a command that must succeed; its output goes where ours goes.
@@ -83,11 +85,22 @@ pub(crate) fn output(mut command: Command) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// Copies a file into a folder that may not be there yet.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    let folder = to.parent().ok_or("no folder")?;
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::copy(from, to))
+        .map(drop)
+        .map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))
+}
+
 /// Whether a program is on the path.
 pub(crate) fn has(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
 }
+
+const NEXTEST: &str = "0.9.143";
 
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());

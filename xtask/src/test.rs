@@ -1,51 +1,60 @@
 //! `cargo xtask test`: everything that is tested, in one run.
 
 use crate::{
-    cache_tests,
-    conform::{self, Which},
-    replay,
+    cache_tests, conform, replay,
     run::{Error, cargo, must, nextest},
-    setup,
-    targets::{self, Own, PORTABLE, Target},
+    setup, skips,
+    targets::{self, PORTABLE, Target},
     wasm,
 };
 
-/// Installs what is missing, builds the gateway and runs the tests; then the core's wasm, the REST transport, and the
-/// other targets. With a filter, only tests of the native build whose name contains it.
+/// Installs what is missing, builds the gateway and runs the tests; then the REST transport, the other targets, and the corpus on
+/// all of them. With a filter, only tests of the native build whose name contains it.
 pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     setup::packages(setup::TESTS)?;
     setup::python()?;
     setup::node()?;
-    gateway()?;
+    programs()?;
     wasm::guests()?;
     if filter.is_none() {
         replay::run(replay::SEED, replay::COUNT)?;
     }
-    let mut tests = nextest(&["--workspace"])?;
-    tests.args(filter);
-    must(tests)?;
+    must(nextest(&filter.map_or(["--filterset", FIRST].to_vec(), |filter| vec![filter]))?)?;
     if filter.is_some() {
         return Ok(());
     }
     targets::templates()?;
     cache_tests::run(None)?;
     eprintln!("xtask: native over rest");
-    let mut tests = nextest(&["--package", "acip-tests"])?;
-    tests.env("ACIP_TRANSPORT", "rest").args(["--filterset", &targets::filterset(PORTABLE)]);
+    let mut tests = nextest(&["--filterset", &targets::filterset(PORTABLE)])?;
+    tests.env("ACIP_TRANSPORT", "rest");
+    skips::clear()?;
+    skips::note(&mut tests, "native over rest")?;
     must(tests)?;
+    targets::build_all(Target::TESTED)?;
     for target in Target::TESTED {
-        target.build(Own::Nothing)?;
         target.test_once()?;
     }
-    // The core's own rows are among the tests of the workspace.
-    conform::run(Some(Which::Native), conform::TRANSPORTS)?;
-    for which in [Which::Worker, Which::Spin, Which::Lambda] {
-        conform::run(Some(which), &["tcp"])?;
-    }
-    Ok(())
+    conform::run(None)?;
+    skips::print()
 }
 
-/// Builds the gateway that end-to-end tests start: in their own profile, so that dependencies are built once.
+/// All tests but those that a later step runs: what is about one platform alone, and the corpus on the native build.
+const FIRST: &str = "not (package(acip-tests) and test(/^(lambda|spin|worker)::/)) \
+    and not (package(acip-corpus) and test(=every_case_that_can_be_seen_from_outside_holds_live))";
+
+/// Builds what tests start and are: all of it in one go and in the profile of the end-to-end tests. Chosen one by one, packages
+/// give what they share other features, and it would be built again for each.
+pub(crate) fn programs() -> Result<(), Error> {
+    let mut build = cargo(&["build", "--locked", "--profile", "e2e", "--workspace", "--tests"])?;
+    for program in ["acip-conform", "acip-generate", "acip-lambda-host", "acip-spin-host", "acip-wasi"] {
+        build.args(["--bin", program]);
+    }
+    must(build)?;
+    gateway()
+}
+
+/// Builds the gateway alone, with the features that it ships with.
 pub(crate) fn gateway() -> Result<(), Error> {
     must(cargo(&[
         "build",

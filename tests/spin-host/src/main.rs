@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 /// Compiles what is there: a start takes no time then.
 fn precompile(root: &Path) -> Result<(), String> {
     let manifest = manifest::Manifest::read(&root.join("spin.toml"))?;
-    engine::precompile(&root.join(manifest.component().source()))?;
+    engine::precompile(&root.join(server::source(&manifest)))?;
     let plain = root.join(server::PLAIN);
     if plain.exists() { engine::precompile(&plain) } else { Ok(()) }
 }

@@ -6,7 +6,7 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -61,10 +61,10 @@ pub(crate) async fn run(root: &Path) -> Result<(), String> {
         allowed: Arc::new(AllowedHosts::parse(allowed)?),
         environment: component.environment.clone(),
     };
-    let mut source = component.source();
+    let mut source = source(&manifest);
     let plain = environment("ACIP_SPIN_PLAIN").is_some();
     if plain {
-        source = PLAIN;
+        source = PLAIN.into();
         app.environment.extend(std::env::vars());
     }
     let engine = engine::engine()?;
@@ -100,6 +100,11 @@ pub(crate) async fn run(root: &Path) -> Result<(), String> {
         () = accept(listener, ProxyHandler::new(instances), plain) => Ok(()),
         _ = terminated.recv() => Ok(()),
     }
+}
+
+/// Of the component: that of the manifest, or the build that `ACIP_SPIN_COMPONENT` names.
+pub(crate) fn source(manifest: &Manifest) -> PathBuf {
+    std::env::var_os(OTHER).map_or_else(|| manifest.component().source().into(), PathBuf::from)
 }
 
 async fn accept(listener: TcpListener, handler: ProxyHandler<Instances>, plain: bool) {
@@ -260,6 +265,8 @@ impl WorkerState for Worker {
         }
     }
 }
+
+const OTHER: &str = "ACIP_SPIN_COMPONENT";
 
 /// Built without the crate's feature `spin`, for the tests.
 pub(crate) const PLAIN: &str = "target/spin-plain/wasm32-wasip2/e2e/acip_spin.wasm";

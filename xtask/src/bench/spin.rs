@@ -10,16 +10,14 @@ use std::{
 };
 
 use super::stage::{self, KEY, Running};
-use crate::{
-    run, setup,
-    targets::{Own, Target},
-    test,
-};
+use crate::{run, setup, targets::Target, test};
 
 pub(super) fn measure(requests: usize, rounds: usize) -> Result<(), String> {
     setup::packages(&[("nginx", "nginx")])?;
     test::gateway()?;
-    Target::Spin.build(Own::Nothing)?;
+    Target::Spin.build()?;
+    Target::Spin.host()?;
+    Target::Spin.prepare()?;
     let root = run::root()?;
     let folder = stage::folder(&root)?;
     let [origin, native, reused, fresh] = stage::free_ports()?;

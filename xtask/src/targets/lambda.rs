@@ -1,29 +1,41 @@
 //! The AWS Lambda function: built as it is deployed, served here behind `cargo lambda watch`, which emulates a function URL
 //! and the Lambda runtime API.
 
-use std::{fs, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
-use super::Own;
 use crate::{
-    run::{Error, cargo, command, must, root},
+    run::{Error, cargo, command, copy, must, root},
     setup,
 };
 
-/// Builds the function's program, says how large it is, and builds what serves it here.
-pub(crate) fn build(own: Own) -> Result<(), Error> {
+/// Builds the function's program, and says how large it is.
+pub(crate) fn build() -> Result<(), Error> {
     tools()?;
     eprintln!("xtask: building the function as it is deployed; the first time takes some minutes");
-    let mut build = cargo(&["build", "--locked", "--profile", "function", "--package", "acip-lambda"])?;
-    build.args(own.words());
-    must(build)?;
-    must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-lambda-host"])?)?;
-    let program = root()?.join("target/function/bootstrap");
+    must(cargo(&["build", "--locked", "--profile", "function", "--package", "acip-lambda"])?)?;
+    let program = root()?.join(PROGRAM);
     let bytes = fs::metadata(&program).map_err(|error| format!("no {}: {error}", program.display()))?.len();
-    eprintln!("xtask: target/function/bootstrap: {} KiB", bytes >> 10);
+    eprintln!("xtask: {PROGRAM}: {} KiB", bytes >> 10);
     if bytes > MAX_BYTES {
         return Err(format!("the function's program has {bytes} bytes; it is to have at most {MAX_BYTES}"));
     }
     Ok(())
+}
+
+/// Builds the program with the example plugin, quickly: it is for its cases alone. Gives its place, and the variable by which what
+/// serves it takes that.
+pub(crate) fn example() -> Result<(&'static str, PathBuf), Error> {
+    let mut build = cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-lambda"])?;
+    build.args(super::EXAMPLE);
+    must(build)?;
+    let place = super::examples()?.join("bootstrap");
+    copy(&root()?.join("target/e2e/bootstrap"), &place)?;
+    Ok(("ACIP_LAMBDA_BOOTSTRAP", place))
+}
+
+/// Builds what serves it here.
+pub(crate) fn host() -> Result<(), Error> {
+    must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-lambda-host"])?)
 }
 
 /// Serves it.
@@ -74,6 +86,9 @@ const FIELDS: &str = "of a field that is sent twice it passes on one line";
 const QUEUE: &str = "it stands still for good when more than 100 requests wait";
 const TURNS: &str =
     "the process that has rested longest is next, and looks after its connection to Redis first";
+
+/// Its folder is not `target/lambda`: there cargo-lambda keeps a folder for each program.
+const PROGRAM: &str = "target/function/bootstrap";
 
 /// Bytes of the stripped program. Lambda loads all of it before the first request.
 const MAX_BYTES: u64 = 8 << 20;

@@ -7,13 +7,14 @@ mod worker;
 
 pub(crate) use lambda::templates;
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command, thread};
 
 use clap::Subcommand;
 
 use crate::{
-    run::{Error, must, nextest},
-    setup,
+    load,
+    run::{Error, must, nextest, root},
+    setup, skips, wasm,
 };
 
 /// What to do with a target.
@@ -63,25 +64,6 @@ impl Emulator {
     }
 }
 
-/// Which plugins of one's own a build has.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Own {
-    /// None: the build that is deployed.
-    Nothing,
-    /// That of `examples/custom-plugin`.
-    Example,
-}
-
-impl Own {
-    /// What cargo has to be told.
-    fn words(self) -> &'static [&'static str] {
-        match self {
-            Self::Nothing => &[],
-            Self::Example => &["--features", "example"],
-        }
-    }
-}
-
 /// A build that runs on a platform.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -108,10 +90,12 @@ impl Target {
 
     /// Does it.
     pub(crate) fn act(self, act: &Act) -> Result<(), Error> {
-        self.build(Own::Nothing)?;
+        self.build()?;
         match act {
             Act::Build => Ok(()),
             Act::Dev { port } => {
+                self.host()?;
+                self.prepare()?;
                 let mut command = self.launcher()?;
                 command.env("GATEWAY_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
                 replace(command)
@@ -123,18 +107,45 @@ impl Target {
                 setup::packages(setup::TESTS)?;
                 setup::python()?;
                 setup::node()?;
-                crate::test::gateway()?;
-                self.test(filter.as_deref(), *emulator)
+                crate::test::programs()?;
+                self.prepare()?;
+                skips::clear()?;
+                self.test(filter.as_deref(), *emulator)?;
+                skips::print()
             }
         }
     }
 
-    /// Builds it as it is deployed, and what serves it here.
-    pub(crate) fn build(self, own: Own) -> Result<(), Error> {
+    /// Builds it as it is deployed.
+    pub(crate) fn build(self) -> Result<(), Error> {
         match self {
-            Self::Worker => worker::build(own),
-            Self::Spin => spin::build(own),
-            Self::Lambda => lambda::build(own),
+            Self::Worker => worker::build(),
+            Self::Spin => spin::build(),
+            Self::Lambda => lambda::build(),
+        }
+    }
+
+    /// Builds the program that serves it here, where that is one of ours; it is also among [`crate::test::programs`].
+    pub(crate) fn host(self) -> Result<(), Error> {
+        match self {
+            Self::Worker => Ok(()),
+            Self::Spin => spin::host(),
+            Self::Lambda => lambda::host(),
+        }
+    }
+
+    /// Makes ready what was built, with the program that serves it.
+    pub(crate) fn prepare(self) -> Result<(), Error> {
+        if self == Self::Spin { spin::prepare() } else { Ok(()) }
+    }
+
+    /// Builds it with the plugin of `examples/custom-plugin`, away from what is deployed. Gives the variable and its value by which
+    /// what serves it here takes that build.
+    pub(crate) fn example(self) -> Result<(&'static str, PathBuf), Error> {
+        match self {
+            Self::Worker => worker::example(),
+            Self::Spin => spin::example(),
+            Self::Lambda => lambda::example(),
         }
     }
 
@@ -147,7 +158,9 @@ impl Target {
     /// As [`Target::test`] for a run of everything: over REST only what the store has a part in, since the rest was seen over TCP.
     pub(crate) fn test_once(self) -> Result<(), Error> {
         self.suites("tcp", None, PORTABLE, Emulator::Own)?;
-        self.suites("rest", None, ABOUT_THE_STORE, Emulator::Own)
+        self.suites("rest", None, ABOUT_THE_STORE, Emulator::Own)?;
+        // By itself: it leaves other tests nothing of the machine.
+        if self == Self::Worker { load::suite(self.name(), Some(LOAD_ROUNDS)) } else { Ok(()) }
     }
 
     fn suites(
@@ -161,17 +174,18 @@ impl Target {
             worker::startup()?;
         }
         eprintln!("xtask: {} over {transport}", self.name());
-        let mut tests = nextest(&["--package", "acip-tests"])?;
+        let mut tests = nextest(&[])?;
         tests.env("ACIP_TARGET", self.name()).env("ACIP_TRANSPORT", transport);
         tests.env("ACIP_LAMBDA_EMULATOR", emulator.name());
-        match filter {
-            Some(filter) => tests.arg(filter),
-            None => {
-                let own = [suites, &[self.name()]].concat();
-                tests.args(["--filterset", &(filterset(&own) + &emulator.without())])
-            }
+        skips::note(&mut tests, &format!("{} over {transport}", self.name()))?;
+        let chosen = match filter {
+            Some(filter) => format!("package(acip-tests) and test({filter})"),
+            None => filterset(&[suites, &[self.name()]].concat()) + &emulator.without(),
         };
-        must(tests)
+        must({
+            tests.args(["--filterset", &chosen]);
+            tests
+        })
     }
 
     /// The one command that serves it: takes the gateway's variables from its environment.
@@ -184,9 +198,30 @@ impl Target {
     }
 }
 
-/// The tests of these suites, as nextest takes it.
+/// Builds all of these and makes them ready, several at a time: what is optimised as a whole keeps one core busy.
+pub(crate) fn build_all(targets: &[Target]) -> Result<(), Error> {
+    // What they share is made ready first.
+    setup::node()?;
+    for target in [wasm::UNKNOWN, wasm::WASIP2].into_iter().filter(|_| !targets.is_empty()) {
+        wasm::compiler(target)?;
+    }
+    let builds: Vec<Result<_, Error>> = thread::scope(|scope| {
+        let started: Vec<_> = targets.iter().map(|target| scope.spawn(|| target.build())).collect();
+        let ended = started.into_iter().map(|build| build.join().map_err(|_| "a build panicked".to_owned()));
+        ended.collect::<Vec<_>>()
+    });
+    builds.into_iter().try_for_each(|built| built?)?;
+    targets.iter().try_for_each(|target| target.prepare())
+}
+
+/// Builds with the example plugin: nothing that is deployed is here.
+fn examples() -> Result<PathBuf, Error> {
+    Ok(root()?.join("target/example"))
+}
+
+/// The end-to-end tests of these suites, as nextest takes it.
 pub(crate) fn filterset(suites: &[&str]) -> String {
-    format!("test(/^({})::/)", suites.join("|"))
+    format!("package(acip-tests) and test(/^({})::/)", suites.join("|"))
 }
 
 /// Becomes that command, so that signals reach it.
@@ -195,6 +230,12 @@ fn replace(mut command: Command) -> Result<(), Error> {
     let error = command.exec();
     Err(format!("cannot start {}: {error}", command.get_program().display()))
 }
+
+/// What cargo is told for the plugin of `examples/custom-plugin`.
+const EXAMPLE: [&str; 2] = ["--features", "example"];
+
+/// Of a hundred that `cargo xtask load` makes: a run of everything has other things to do.
+const LOAD_ROUNDS: u32 = 20;
 
 /// End-to-end suites that ask for nothing but a gateway, an origin and a Redis.
 pub(crate) const PORTABLE: &[&str] = &[

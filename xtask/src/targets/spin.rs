@@ -8,27 +8,47 @@ use std::{
     process::Command,
 };
 
-use super::Own;
 use crate::{
     run::{Error, cargo, command, must, output, root},
     setup,
     wasm::{self, WASIP2},
 };
 
-/// Builds the component, says how large it is, and builds the host.
-pub(crate) fn build(own: Own) -> Result<(), Error> {
-    let component = component(own)?;
+/// Builds the component, and says how large it is.
+pub(crate) fn build() -> Result<(), Error> {
+    let component = component()?;
     let bytes = fs::metadata(&component).map_err(|error| format!("no component: {error}"))?.len();
     eprintln!("xtask: the component has {} KiB", bytes >> 10);
     if bytes > MAX_BYTES {
         return Err(format!("the component has {bytes} bytes; at most {MAX_BYTES} are wanted"));
     }
-    plain(own)?;
-    must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-spin-host"])?)?;
-    // Once here, so that no start has to.
+    plain()
+}
+
+/// Builds what serves it here.
+pub(crate) fn host() -> Result<(), Error> {
+    must(cargo(&["build", "--locked", "--profile", "e2e", "--package", "acip-spin-host"])?)
+}
+
+/// Makes the component's machine code once, so that no start has to.
+pub(crate) fn prepare() -> Result<(), Error> {
     let mut precompile = launcher()?;
     precompile.arg("precompile");
     must(precompile)
+}
+
+/// Builds the component with the example plugin, quickly: it is for its cases alone. Gives its place, and the variable by which the
+/// host takes that.
+pub(crate) fn example() -> Result<(&'static str, PathBuf), Error> {
+    let place = super::examples()?;
+    let mut build = cargo(&["build", "--locked", "--profile", "e2e", "--target", WASIP2])?;
+    build.arg("--target-dir").arg(&place).args(["--package", "acip-spin"]).args(super::EXAMPLE);
+    must(compiled(build)?)?;
+    let component = place.join(WASIP2).join("e2e/acip_spin.wasm");
+    let mut precompile = launcher()?;
+    precompile.arg("precompile").env(OTHER_COMPONENT, &component);
+    must(precompile)?;
+    Ok((OTHER_COMPONENT, component))
 }
 
 /// Serves it.
@@ -37,12 +57,12 @@ pub(crate) fn launcher() -> Result<Command, Error> {
 }
 
 /// Builds the component of spin.toml; gives its path.
-fn component(own: Own) -> Result<PathBuf, Error> {
+fn component() -> Result<PathBuf, Error> {
     setup::node()?;
     let root = root()?;
     let linker = linker(&root)?;
     let mut build = cargo(&["rustc"])?;
-    build.args(DEPLOYED).args(["--crate-type", "cdylib"]).args(own.words());
+    build.args(DEPLOYED).args(["--crate-type", "cdylib"]);
     build.arg("--").arg(format!("-Clink-arg=--wasm-ld-path={}", linker.display()));
     build.env("WASM_OPT", root.join("target/node/node_modules/.bin/wasm-opt"));
     build.env("WASM_LD", wasm::linker()?);
@@ -51,11 +71,11 @@ fn component(own: Own) -> Result<PathBuf, Error> {
 }
 
 /// Builds the component that needs nothing of Spin's own, quickly: it is for the tests alone.
-fn plain(own: Own) -> Result<(), Error> {
+fn plain() -> Result<(), Error> {
     let words =
         ["build", "--locked", "--profile", "e2e", "--target", WASIP2, "--target-dir", "target/spin-plain"];
     let mut build = cargo(&words)?;
-    build.args(["--package", "acip-spin", "--no-default-features"]).args(own.words());
+    build.args(["--package", "acip-spin", "--no-default-features"]);
     must(compiled(build)?)?;
     wasmtime()
 }
@@ -115,6 +135,9 @@ done
     --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals --enable-reference-types \
     --enable-multivalue "$out" -o "$out"
 "#;
+
+/// By which the host takes another component than that of spin.toml.
+const OTHER_COMPONENT: &str = "ACIP_SPIN_COMPONENT";
 
 /// A component is fetched, and instantiated, before it answers.
 const MAX_BYTES: u64 = 1_500_000;

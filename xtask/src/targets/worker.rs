@@ -6,31 +6,28 @@ use std::{
     process::Command,
 };
 
-use super::Own;
 use crate::{
-    run::{Error, cargo, command, must, output, root},
+    run::{Error, cargo, command, copy, must, output, root},
     setup,
     wasm::{self, UNKNOWN},
 };
 
 /// Builds the bundle, and says how large it is.
-pub(crate) fn build(own: Own) -> Result<(), Error> {
-    setup::node()?;
-    let root = root()?;
-    let tools = tools()?;
-    let modules = root.join("target/node/node_modules/.bin");
-    let mut build = Command::new(tools.join("worker-build"));
-    build.args(["--profile", "worker", "."]).args(own.words()).current_dir(root.join("targets/cloudflare"));
-    // A folder of its own: another compiler must not overwrite what ours has built.
-    build.env("CARGO_TARGET_DIR", root.join("target/worker"));
-    // Else it would download these.
-    build.env("WASM_BINDGEN_BIN", tools.join("wasm-bindgen"));
-    build.env("ESBUILD_BIN", modules.join("esbuild")).env("WASM_OPT_BIN", modules.join("wasm-opt"));
-    if let Some(compiler) = wasm::compiler(UNKNOWN)? {
-        build.env("RUSTC", compiler).env("PATH", wasm::with_linkers()?);
-    }
+pub(crate) fn build() -> Result<(), Error> {
+    let place = root()?.join(CRATE);
+    must(builder("worker", "target/worker", &place)?)?;
+    bundle(&place)
+}
+
+/// Builds the bundle with the example plugin, quickly: it is for its cases alone. Gives its folder, and the variable by which what
+/// serves it takes that.
+pub(crate) fn example() -> Result<(&'static str, PathBuf), Error> {
+    let place = super::examples()?.join("worker");
+    copy(&root()?.join(CRATE).join("entry.mjs"), &place.join("entry.mjs"))?;
+    let mut build = builder("e2e", "target/example", &place)?;
+    build.args(super::EXAMPLE);
     must(build)?;
-    bundle(&root.join("targets/cloudflare"))
+    Ok(("ACIP_WORKER_BUNDLE", place))
 }
 
 /// Serves it.
@@ -41,6 +38,25 @@ pub(crate) fn launcher() -> Result<Command, Error> {
 /// Says what its start costs.
 pub(crate) fn startup() -> Result<(), Error> {
     must(command("node", &["targets/cloudflare/startup.mjs"])?)
+}
+
+/// What builds the folder `build` of a bundle in this profile. What cargo makes on the way goes into a folder of its own: another
+/// compiler must not overwrite what ours has built.
+fn builder(profile: &str, folder: &str, bundle: &Path) -> Result<Command, Error> {
+    setup::node()?;
+    let root = root()?;
+    let tools = tools()?;
+    let modules = root.join("target/node/node_modules/.bin");
+    let mut build = Command::new(tools.join("worker-build"));
+    build.args(["--profile", profile, "--out-dir"]).arg(bundle.join("build")).arg(".");
+    build.current_dir(root.join(CRATE)).env("CARGO_TARGET_DIR", root.join(folder));
+    // Else it would download these.
+    build.env("WASM_BINDGEN_BIN", tools.join("wasm-bindgen"));
+    build.env("ESBUILD_BIN", modules.join("esbuild")).env("WASM_OPT_BIN", modules.join("wasm-opt"));
+    if let Some(compiler) = wasm::compiler(UNKNOWN)? {
+        build.env("RUSTC", compiler).env("PATH", wasm::with_linkers()?);
+    }
+    Ok(build)
 }
 
 /// worker-build and the wasm-bindgen of the library's version, built where they are missing.
@@ -83,6 +99,8 @@ fn bundle(folder: &Path) -> Result<(), Error> {
     }
     Ok(())
 }
+
+const CRATE: &str = "targets/cloudflare";
 
 /// As `wasm-bindgen` in the workspace's Cargo.toml.
 const WASM_BINDGEN: &str = "0.2.129";
