@@ -10,33 +10,51 @@ use crate::{
 
 /// Installs what is missing, builds the gateway and runs the tests; then the REST transport, the other targets, and the corpus on
 /// all of them. With a filter, only tests of the native build whose name contains it.
+///
+/// A step that fails does not end the run: the others tell what they have to tell, and all that failed is said at its end.
 pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     setup::packages(setup::TESTS)?;
     setup::python()?;
     setup::node()?;
     programs()?;
     wasm::guests()?;
-    if filter.is_none() {
-        replay::run(replay::SEED, replay::COUNT)?;
+    if let Some(filter) = filter {
+        return must(nextest(&[filter])?);
     }
-    must(nextest(&filter.map_or(["--filterset", FIRST].to_vec(), |filter| vec![filter]))?)?;
-    if filter.is_some() {
-        return Ok(());
+    skips::clear()?;
+    let mut failed = Vec::new();
+    for step in [same_bytes, first, targets::templates, suite_of_caches, over_rest] {
+        failed.extend(step().err());
     }
-    targets::templates()?;
-    cache_tests::run(None)?;
+    match targets::build_all(Target::TESTED) {
+        Ok(()) => {
+            failed.extend(Target::TESTED.iter().filter_map(|target| target.test_once().err()));
+            failed.extend(conform::run(None).err());
+        }
+        Err(error) => failed.push(error),
+    }
+    failed.extend(skips::print().err());
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\nxtask: ")) }
+}
+
+fn same_bytes() -> Result<(), Error> {
+    replay::run(replay::SEED, replay::COUNT)
+}
+
+fn first() -> Result<(), Error> {
+    must(nextest(&["--filterset", FIRST])?)
+}
+
+fn suite_of_caches() -> Result<(), Error> {
+    cache_tests::run(None)
+}
+
+fn over_rest() -> Result<(), Error> {
     eprintln!("xtask: native over rest");
     let mut tests = nextest(&["--filterset", &targets::filterset(PORTABLE)])?;
     tests.env("ACIP_TRANSPORT", "rest");
-    skips::clear()?;
     skips::note(&mut tests, "native over rest")?;
-    must(tests)?;
-    targets::build_all(Target::TESTED)?;
-    for target in Target::TESTED {
-        target.test_once()?;
-    }
-    conform::run(None)?;
-    skips::print()
+    must(tests)
 }
 
 /// All tests but those that a later step runs: what is about one platform alone, and the corpus on the native build.

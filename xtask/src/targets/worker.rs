@@ -59,9 +59,10 @@ fn builder(profile: &str, folder: &str, bundle: &Path) -> Result<Command, Error>
     Ok(build)
 }
 
-/// worker-build and the wasm-bindgen of the library's version, built where they are missing.
+/// worker-build and the wasm-bindgen of the library's version, built where they are missing: in cargo's own folder, where the
+/// next clone finds them, and apart from what its user has installed.
 fn tools() -> Result<PathBuf, Error> {
-    let place = root()?.join("target/tools");
+    let place = cargo_home()?.join("acip-gateway").join(format!("{WASM_BINDGEN}-{WORKER_BUILD}"));
     let has = |name: &str, version: &str| {
         let program = place.join("bin").join(name);
         let mut ask = Command::new(&program);
@@ -72,12 +73,19 @@ fn tools() -> Result<PathBuf, Error> {
         eprintln!("xtask: building wasm-bindgen and worker-build, once; this takes some minutes");
         let (bindgen, worker_build) =
             (format!("wasm-bindgen-cli@{WASM_BINDGEN}"), format!("worker-build@{WORKER_BUILD}"));
-        let mut install = cargo(&["install", "--locked", "--root", "target/tools", &bindgen, &worker_build])?;
+        let mut install = cargo(&["install", "--locked", "--root"])?;
+        install.arg(&place).args([&bindgen, &worker_build]);
         // They run for a moment: build them fast rather than fast-running.
         install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_LTO", "off");
         must(install)?;
     }
     Ok(place.join("bin"))
+}
+
+fn cargo_home() -> Result<PathBuf, Error> {
+    let named = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let usual = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
+    named.or_else(usual).ok_or_else(|| "neither `HOME` nor `CARGO_HOME` is set; set one".to_owned())
 }
 
 /// The platform takes 1 MB gzipped on its smallest plan.
