@@ -15,7 +15,7 @@ use crate::{
 /// Builds the bundle, and says how large it is.
 pub(crate) fn build() -> Result<(), Error> {
     let place = root()?.join(CRATE);
-    must(builder("worker", "target/worker", &place)?)?;
+    must(builder(&["--profile", "worker"], "target/worker", &place)?)?;
     bundle(&place)
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn build() -> Result<(), Error> {
 pub(crate) fn example() -> Result<(&'static str, PathBuf), Error> {
     let place = super::examples()?.join("worker");
     copy(&root()?.join(CRATE).join("entry.mjs"), &place.join("entry.mjs"))?;
-    let mut build = builder("e2e", "target/example", &place)?;
+    let mut build = builder(&["--profile", "e2e", "--no-opt"], "target/example", &place)?;
     build.args(super::EXAMPLE);
     must(build)?;
     Ok(("ACIP_WORKER_BUNDLE", place))
@@ -40,15 +40,15 @@ pub(crate) fn startup() -> Result<(), Error> {
     must(command("node", &["targets/cloudflare/startup.mjs"])?)
 }
 
-/// What builds the folder `build` of a bundle in this profile. What cargo makes on the way goes into a folder of its own: another
+/// What builds the folder `build` of a bundle, with these options. What cargo makes on the way goes into a folder of its own: another
 /// compiler must not overwrite what ours has built.
-fn builder(profile: &str, folder: &str, bundle: &Path) -> Result<Command, Error> {
+fn builder(options: &[&str], folder: &str, bundle: &Path) -> Result<Command, Error> {
     setup::node()?;
     let root = root()?;
     let tools = tools()?;
     let modules = root.join("target/node/node_modules/.bin");
     let mut build = Command::new(tools.join("worker-build"));
-    build.args(["--profile", profile, "--out-dir"]).arg(bundle.join("build")).arg(".");
+    build.args(options).arg("--out-dir").arg(bundle.join("build")).arg(".");
     build.current_dir(root.join(CRATE)).env("CARGO_TARGET_DIR", root.join(folder));
     // Else it would download these.
     build.env("WASM_BINDGEN_BIN", tools.join("wasm-bindgen"));
