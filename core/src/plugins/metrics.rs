@@ -1,5 +1,5 @@
-//! The switch for metrics, and what their page asks the store: which workers are online, and the counters of a fleet. Counting is a fold over what every request leaves behind
-//! ([`crate::telemetry::metrics`]); the page is [`super::health`]'s.
+//! The switch for metrics, and what their page asks the store: which workers are online, and the counters of a fleet.
+//! Counting is a fold over what every request leaves behind ([`crate::telemetry::metrics`]); the page is [`super::health`]'s.
 
 use alloc::{boxed::Box, sync::Arc};
 

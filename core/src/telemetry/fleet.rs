@@ -6,9 +6,10 @@
 //! that a fleet's page and a process's are the same fold. Start at [`Fleet`].
 //!
 //! A field is a letter and its labels, separated by `|`; the label that may hold one stands last:
-//! `h|GET|200t|3|/path` requests by a bucket of their duration (`s` in place of its number: the sum in microseconds), after their
-//! status `t` if by TLS and `b` if the origin broke off, `o|3` the same of the overhead, `c|hit`, `c|miss`, `l` refused by a limit, `a|reason`, `p|target`, `g|plugin`, `t` and `e`
-//! round trips and errors of the store, `x|out` and `x|lost` spans exported and dropped.
+//! `h|GET|200t|3|/path` requests by a bucket of their duration (`s` in place of its number: the sum in microseconds), after
+//! their status `t` if by TLS and `b` if the origin broke off, `o|3` the same of the overhead, `c|hit`, `c|miss`, `l` refused by
+//! a limit, `a|reason`, `p|target`, `g|plugin`, `t` and `e` round trips and errors of the store, `x|out` and `x|lost` spans
+//! exported and dropped.
 
 use alloc::{format, string::String, vec::Vec};
 

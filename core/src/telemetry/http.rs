@@ -44,8 +44,8 @@ impl Metrics {
     }
 }
 
-/// Attempts on origins, of one thread, or of a process when merged. An origin has at most [`MAX_KINDS`] series; what finds no place is counted
-/// without its status.
+/// Attempts on origins, of one thread, or of a process when merged. What finds no place among an origin's series is counted
+/// without its status; origins past the cap are not counted.
 #[derive(Clone, Debug, Default)]
 pub struct Attempts {
     origins: Vec<Origin>,

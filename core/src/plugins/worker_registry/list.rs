@@ -128,7 +128,7 @@ pub(super) fn answer(rules: &Rules, workers: &[Object], query: &Query) -> Answer
         WorkersFormat::Gateway => json!({
                 "workers": wanted,
                 "total": wanted.len(),
-        "online": count(is_up),
+        "online": count(|status| status != "offline"),
                 "busy": count(|status| status == "busy"),
                 "idle": count(|status| status == "online" || status == "idle"),
             }),

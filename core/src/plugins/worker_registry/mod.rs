@@ -170,8 +170,8 @@ fn status_key(id: &str) -> String {
     format!("worker:{id}:status")
 }
 
-/// Whether a worker of this status is online, for the list, the metric and the events alike: one that is going offline
-/// takes no more jobs.
+/// Whether a worker of this status is online, for the metric and the events alike: one that is going offline takes no more
+/// jobs, though the list's summary still counts it.
 fn is_up(status: &str) -> bool {
     !matches!(status, "offline" | "going_offline")
 }
