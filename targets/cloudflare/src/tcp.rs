@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use acip_core::{
-    config::StoreSettings,
-    store::{Batch, Cell as StoreCell, Decoder, Reply, StoreError, resp},
+    config::{Secret, StoreSettings},
+    store::{Batch, Cell as StoreCell, Decoder, Reply, StoreError},
 };
 use acip_shell::store::{self, Caller, Form, within};
-use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use worker::{Delay, SecureTransport, Socket, Url};
+use worker::{Delay, SecureTransport, Socket};
+
+use crate::address::Address;
 
 /// One server.
 pub(crate) struct Server {
@@ -27,43 +28,11 @@ pub(crate) struct Server {
 
 impl store::Server for Server {
     fn open(url: &str, settings: &StoreSettings) -> Result<Self, String> {
-        let url = Url::parse(url).map_err(|error| format!("the store's url does not parse: {error}"))?;
-        let tls = match url.scheme() {
-            "redis" => false,
-            "rediss" => true,
-            other => {
-                return Err(format!(
-                    "no store client for `{other}://`; use `redis://`, `rediss://` or `https://`"
-                ));
-            }
-        };
-        let host = url.host_str().ok_or("the store's url names no host")?.to_owned();
-        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let password = url.password().map(decoded);
-        let password =
-            password.or_else(|| settings.password.as_ref().map(|it| it.expose_secret().to_owned()));
-        let path = url.path().trim_matches('/');
-        let db = if path.is_empty() {
-            settings.db
-        } else {
-            path.parse().map_err(|_| "the store's database is no number")?
-        };
-        let mut login = Vec::new();
-        let mut logins = 0;
-        if let Some(password) = password {
-            let user = decoded(url.username());
-            let words =
-                if user.is_empty() { vec!["AUTH", &password] } else { vec!["AUTH", &user, &password] };
-            resp::encode(&words, &mut login);
-            logins += 1;
-        }
-        if db != 0 {
-            resp::encode(&["SELECT", &db.to_string()], &mut login);
-            logins += 1;
-        }
+        let Address { tls, host, port, login, logins } =
+            Address::parse(url, settings.password.as_ref().map(Secret::expose_secret), settings.db)?;
         Ok(Self {
             host,
-            port: url.port().unwrap_or(6379),
+            port,
             tls,
             login,
             logins,
