@@ -97,7 +97,8 @@ pub struct Peer {
 /// What the platform knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hints {
-    /// A country code, colo or cloud region, as the platform spells it.
+    /// A country code, colo or cloud region, as the platform spells it; several stand in order, with commas between them,
+    /// and the first that has a region counts.
     pub region: Option<String>,
     /// The client's address where the platform vouches for it (edge builds).
     pub client: Option<IpAddr>,

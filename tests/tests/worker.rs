@@ -137,3 +137,36 @@ async fn the_platform_says_who_the_client_is() {
     let told: Vec<_> = fields.filter(|field| field[0] == "x-forwarded-for").map(|field| &field[1]).collect();
     assert_eq!(told, [&json!("203.0.113.7")], "{echo}");
 }
+
+#[tokio::test]
+async fn the_platform_says_where_the_client_is() {
+    if !is_worker() {
+        return;
+    }
+    let named = |name| Origin::with(0, &[("ORIGIN_INSTANCE", name)]);
+    let (west, central, east) = (named("west"), named("central"), named("east"));
+    let origins = [(&west, "us-west"), (&central, "eu-central"), (&east, "ap-east")];
+    let origins = origins.map(|(origin, region)| format!("{};region={region}", origin.url()));
+    let origins: Vec<_> = origins.iter().map(String::as_str).collect();
+    let aliases = ("GATEWAY_CONFIG", "[regions.aliases]\nfra = \"eu-central\"\n");
+    for (cf, expected) in [
+        ("{}", "west"),
+        (r#"{"country":"DE","colo":"HKG"}"#, "central"),
+        (r#"{"country":"HK","colo":"FRA"}"#, "east"),
+        // One that is no region's, Tor, and none at all: then the data centre's word counts, where it has a region.
+        (r#"{"country":"AQ","colo":"FRA"}"#, "central"),
+        (r#"{"country":"T1","colo":"FRA"}"#, "central"),
+        (r#"{"colo":"FRA"}"#, "central"),
+        (r#"{"country":"AQ","colo":"XXX"}"#, "west"),
+    ] {
+        let environment = [
+            ("ACIP_WORKER_CF", cf),
+            ("ROUTER_STRATEGY", "region-affinity"),
+            ("GATEWAY_REGION", "us-west"),
+            aliases,
+        ];
+        let gateway = Gateway::start(&origins, &environment);
+        let answer = gateway.http().get("/_test/status/200").key(KEY).send().await;
+        assert_eq!((answer.status.as_u16(), answer.header("x-origin")), (200, expected), "{cf}");
+    }
+}

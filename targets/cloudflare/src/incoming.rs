@@ -41,9 +41,10 @@ pub(crate) fn read(request: &web_sys::Request) -> worker::Result<(Visitor, Reque
     Ok((visitor, read))
 }
 
-/// The client's country, or else the data centre that serves it.
+/// The client's country, and for where that has no region the data centre that serves it.
 fn region(request: &web_sys::Request) -> Option<String> {
     let cf = Reflect::get(request, &"cf".into()).ok().filter(JsValue::is_object)?;
     let text = |name: &str| Reflect::get(&cf, &name.into()).ok()?.as_string();
-    text("country").or_else(|| text("colo"))
+    let told: Vec<_> = ["country", "colo"].into_iter().filter_map(text).collect();
+    (!told.is_empty()).then(|| told.join(","))
 }

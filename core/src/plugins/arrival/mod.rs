@@ -140,7 +140,7 @@ impl Arrival {
 
     fn region(&self, headers: &HeaderMap, facts: &Facts, trusted: bool) -> Option<String> {
         let canonical = |name: &str| self.regions.canonical(name).map(ToOwned::to_owned);
-        let hinted = facts.hints.region.as_deref().and_then(canonical);
+        let hinted = facts.hints.region.as_deref().and_then(|told| told.split(',').find_map(canonical));
         let told = || {
             let fields = REGION_FIELDS.iter().filter(|_| trusted);
             fields.filter_map(|name| headers.get(*name)?.to_str().ok()).find_map(canonical)
@@ -176,7 +176,7 @@ fn request_id(headers: &HeaderMap, facts: &Facts) -> String {
 }
 
 /// Whether `Accept` names RFC 9457's type, with a weight that is not zero.
-fn wants_problem(headers: &HeaderMap) -> bool {
+pub fn wants_problem(headers: &HeaderMap) -> bool {
     // A look that costs little before the list is read; types are compared in any case (RFC 9110 §8.3.1).
     let named = |line: &HeaderValue| {
         line.as_bytes().windows(PROBLEM.len()).any(|part| part.eq_ignore_ascii_case(PROBLEM))

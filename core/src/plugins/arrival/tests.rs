@@ -237,6 +237,9 @@ fn regions() {
     assert_eq!(region(true, None, None, &[("cf-ipcountry", "DE"), ("x-region", "US-West")]), some("us-west"));
     assert_eq!(region(true, Some("us-west"), None, &[("x-region", "mars")]), some("us-west"));
     assert_eq!(region(false, Some("us-west"), Some("DE"), &[]), some("eu-central"));
+    assert_eq!(region(false, Some("us-west"), Some("ZZ,hk"), &[]), some("ap-east"));
+    assert_eq!(region(false, Some("us-west"), Some("DE,hk"), &[]), some("eu-central"));
+    assert_eq!(region(false, Some("us-west"), Some("ZZ,FRA"), &[]), some("us-west"));
 }
 
 #[test]
