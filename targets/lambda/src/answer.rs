@@ -3,6 +3,7 @@
 
 use std::{future::poll_fn, pin::Pin};
 
+use acip_core::{Answer, ErrorCode, Refusal};
 use acip_shell::{Body, BodyError, Ports};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -69,8 +70,13 @@ pub(crate) async fn stream<P: Ports>(parts: &Parts, mut body: Body<P>, mut to: S
     Streamed::Whole
 }
 
-/// Collects the body into the caller's JSON object.
-pub(crate) async fn whole<P: Ports>(envelope: Envelope, parts: &Parts, mut body: Body<P>) -> Vec<u8> {
+/// Collects the body into the caller's JSON object. `problem` is whether the client wants errors by RFC 9457.
+pub(crate) async fn whole<P: Ports>(
+    envelope: Envelope,
+    problem: bool,
+    parts: &Parts,
+    mut body: Body<P>,
+) -> Vec<u8> {
     let mut collected = Vec::new();
     let mut failure = None;
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
@@ -90,7 +96,7 @@ pub(crate) async fn whole<P: Ports>(envelope: Envelope, parts: &Parts, mut body:
     }
     let answer = match failure {
         None => shape(envelope, parts.status.as_u16(), &parts.headers, &collected),
-        Some(reason) => broken(envelope, &parts.headers, &reason),
+        Some(reason) => broken(envelope, problem, &parts.headers, reason),
     };
     answer.to_string().into_bytes()
 }
@@ -130,16 +136,15 @@ fn shape(envelope: Envelope, status: u16, headers: &HeaderMap, body: &[u8]) -> V
 }
 
 /// What was to be one object has no end: a status says so, for there is no stream to break.
-fn broken(envelope: Envelope, headers: &HeaderMap, reason: &str) -> Value {
-    let mut own = HeaderMap::new();
-    own.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+fn broken(envelope: Envelope, problem: bool, headers: &HeaderMap, reason: String) -> Value {
     let id = HeaderName::from_static("x-request-id");
     let request_id = headers.get(&id).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let refusal = Refusal::new(ErrorCode::BadGateway, "whole", reason);
+    let Answer { status, headers: mut own, body, .. } = refusal.render(request_id, problem);
     if let Some(value) = headers.get(&id) {
         own.insert(id, value.clone());
     }
-    let body = json!({ "error": { "code": "BAD_GATEWAY", "message": reason, "requestId": request_id } });
-    shape(envelope, 502, &own, body.to_string().as_bytes())
+    shape(envelope, status.as_u16(), &own, &body)
 }
 
 /// Fields with their values joined, but for cookies and what concerns one connection alone.
@@ -190,3 +195,6 @@ pub(crate) const ERROR_TRAILERS: &str =
 
 /// Bytes of a response that is no stream: Lambda takes 6 MB of JSON, and base64 makes four bytes of three.
 const MAX_WHOLE: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use acip_core::{
     ErrorCode, Refusal, RequestHead,
     config::LogLevel,
     facts::{Hints, Peer},
+    plugins::arrival::wants_problem,
     telemetry::notice,
 };
 use acip_gateway::ports::now_ms;
@@ -95,8 +96,8 @@ impl Service<LambdaInvocation> for Invoker {
         Box::pin(async move {
             host.wake().await;
             let path = format!("/2018-06-01/runtime/invocation/{}/response", invocation.context.request_id);
-            let (response, envelope) = answer(&host, &invocation.body).await;
-            if let Err(error) = send(&api, &path, response, envelope).await {
+            let answered = answer(&host, &invocation.body).await;
+            if let Err(error) = send(&api, &path, answered).await {
                 // The client or the invocation is gone; the next one is not concerned.
                 let message = "the runtime API did not take a response to its end";
                 say(&notice::json_line(now_ms(), LogLevel::Warn, message, Some(&error.to_string())));
@@ -107,13 +108,22 @@ impl Service<LambdaInvocation> for Invoker {
     }
 }
 
+/// A response, and how its caller and client take it.
+struct Answered {
+    response: Response<Body<LambdaPorts>>,
+    envelope: Envelope,
+    /// Errors go out as `application/problem+json`.
+    problem: bool,
+}
+
 /// Serves the event, or says what is wrong with it.
-async fn answer(host: &Rc<Host>, event: &[u8]) -> (Response<Body<LambdaPorts>>, Envelope) {
+async fn answer(host: &Rc<Host>, event: &[u8]) -> Answered {
     let ports = LambdaPorts::new(Rc::clone(host));
     let gateway = &host.instance.gateway();
     match event::read(event) {
         Ok(Call { request, caller, envelope }) => {
             let visitor = visitor(host, &caller);
+            let problem = wants_problem(request.headers());
             let size = request.body().size_hint().exact().unwrap_or(u64::MAX);
             if size > event::MAX_BODY {
                 let message = format!(
@@ -121,16 +131,17 @@ async fn answer(host: &Rc<Host>, event: &[u8]) -> (Response<Body<LambdaPorts>>, 
                     event::MAX_BODY
                 );
                 let refusal = Refusal::new(ErrorCode::PayloadTooLarge, "event_size", message);
-                return (refuse(&ports, gateway, visitor, Some(head(request)), refusal), envelope);
+                let response = refuse(&ports, gateway, visitor, Some(head(request)), refusal);
+                return Answered { response, envelope, problem };
             }
-            (host.instance.serve(&ports, visitor, request).await, envelope)
+            Answered { response: host.instance.serve(&ports, visitor, request).await, envelope, problem }
         }
         Err(Unreadable { reason, envelope }) => {
             let message = "an event is no HTTP request of a function URL, API Gateway or a load balancer";
             say(&notice::json_line(now_ms(), LogLevel::Error, message, Some(&reason)));
             let refusal = Refusal::new(ErrorCode::BadRequest, "event", format!("{message}: {reason}"));
             let visitor = visitor(host, &Caller::default());
-            (refuse(&ports, gateway, visitor, None, refusal), envelope)
+            Answered { response: refuse(&ports, gateway, visitor, None, refusal), envelope, problem: false }
         }
     }
 }
@@ -148,15 +159,11 @@ fn head(request: Request<RequestBody>) -> RequestHead {
 }
 
 /// Sends a response to the runtime API, as it comes where the caller can take it so.
-async fn send(
-    api: &Api,
-    path: &str,
-    response: Response<Body<LambdaPorts>>,
-    envelope: Envelope,
-) -> Result<(), Error> {
+async fn send(api: &Api, path: &str, answered: Answered) -> Result<(), Error> {
+    let Answered { response, envelope, problem } = answered;
     let (parts, body) = response.into_parts();
     if envelope != Envelope::Stream {
-        let whole = answer::whole(envelope, &parts, body).await;
+        let whole = answer::whole(envelope, problem, &parts, body).await;
         let request = build_request().method(Method::POST).uri(path).body(ApiBody::from(whole))?;
         return taken(api.get().call(request).await);
     }

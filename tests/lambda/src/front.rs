@@ -121,8 +121,9 @@ fn plain(status: StatusCode, text: &'static str) -> Response<Content> {
     response
 }
 
-/// Where an event may be posted as it is; the answer is what the function posted.
-const INVOKE: &str = "/2015-03-31/functions/gateway/invocations";
+/// Where an event may be posted as it is; the answer is what the function posted. The name is what `cargo lambda watch` calls a
+/// function that it did not start.
+const INVOKE: &str = "/2015-03-31/functions/_/invocations";
 
 const FAILED: &str = "the function failed";
 
