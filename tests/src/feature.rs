@@ -20,7 +20,7 @@ pub enum Feature {
     Upgrades,
     /// All requests of a gateway see one memory, without a Redis.
     SharedMemory,
-    /// Origins are looked after between requests.
+    /// Between requests, origins are checked, and Redis is searched (`SCAN`) for workers that did not register through a gateway.
     ActiveChecks,
     /// Request bodies are streamed, and may be large.
     StreamedUploads,

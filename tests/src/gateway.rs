@@ -145,8 +145,13 @@ impl Gateway {
 }
 
 /// Read by those that serve a build.
-const PASSED_ON: [&str; 4] =
-    ["ACIP_LAMBDA_EMULATOR", "ACIP_LAMBDA_BOOTSTRAP", "ACIP_SPIN_COMPONENT", "ACIP_WORKER_BUNDLE"];
+const PASSED_ON: [&str; 5] = [
+    "ACIP_LAMBDA_EMULATOR",
+    "ACIP_LAMBDA_BOOTSTRAP",
+    "ACIP_SPIN_COMPONENT",
+    "ACIP_SPIN_INSTANCE",
+    "ACIP_WORKER_BUNDLE",
+];
 
 /// A bridge to the Redis that these variables name, if any.
 fn redis(environment: &[(&str, &str)]) -> Option<Bridge> {

@@ -10,7 +10,8 @@ use std::{
 };
 
 use acip_tests::{
-    Answer, Feature, Gateway, Http, KEY, OTHER_KEY, Origin, Redis, Target, gateway_binary, supported, wait_for,
+    Answer, Feature, Gateway, Http, KEY, OTHER_KEY, Origin, Redis, Target, gateway_binary, supported,
+    wait_for,
 };
 use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
