@@ -57,7 +57,7 @@ pub struct RouteWhy {
     pub pattern: String,
     /// Who may pass: `open`, `api-key`, …
     pub auth: &'static str,
-    /// What is kept: as the document writes it.
+    /// What is kept, and for whom.
     pub cache: String,
     /// How many times the default limit.
     pub limit_factor: u32,
@@ -137,7 +137,7 @@ pub struct Considered {
 /// What came out.
 #[derive(Clone, Debug, Serialize)]
 pub struct VerdictWhy {
-    /// `reply`, `serve` (from the cache), `page`, `forward`.
+    /// `reply`, `serve` (from the cache), `page`, `command` (a change through the admin API), `forward`.
     pub kind: &'static str,
     /// Status that went out.
     pub status: u16,

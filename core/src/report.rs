@@ -93,7 +93,7 @@ pub struct Status {
 /// The store as the shell last saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreStatus {
-    /// `embedded`, `tcp`, `cluster`, `sentinel`, `rest`.
+    /// `embedded`, `tcp`, `cluster`, `sentinel`, `rest`, `spin`; `none` where there is none, and empty until it was asked.
     pub mode: &'static str,
     /// Whether it answered last.
     pub up: bool,

@@ -123,7 +123,10 @@ impl Instance {
                 }
                 let document = Document::default();
                 let (origins, memory) = (document.origins.len(), memory(&document));
-                // INVARIANT: the defaults compile; a test of the core holds them to it.
+                #[expect(
+                    clippy::expect_used,
+                    reason = "the defaults compile; a test of the core holds them to it"
+                )]
                 let gateway = plugins::compile(document).expect("the defaults compile");
                 (gateway, Board::new(origins), memory, true)
             }

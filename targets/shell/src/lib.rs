@@ -5,6 +5,18 @@
 //! is asked to be `Send`, so that single-threaded platforms need no locks. Start at [`serve`].
 
 #![forbid(unsafe_code)]
+// A panic in a Worker ends every request that is under way there.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 mod account;
 mod begin;

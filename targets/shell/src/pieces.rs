@@ -64,7 +64,7 @@ impl Pieces {
         let mut first = Vec::new();
         for piece in pieces {
             let missing = max.saturating_sub(first.len());
-            first.extend_from_slice(&piece[..piece.len().min(missing)]);
+            first.extend(piece.iter().take(missing));
         }
         first
     }

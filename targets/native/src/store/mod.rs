@@ -120,7 +120,7 @@ impl StoreClient {
         }
     }
 
-    /// Sends a command of any kind: for the command line, never for a request. In a cluster its first key decides
+    /// Sends a command of any kind: for the command line and what runs between requests, never for a request. In a cluster its first key decides
     /// where it goes.
     ///
     /// # Errors
