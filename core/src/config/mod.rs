@@ -33,7 +33,7 @@ pub use field::{Accepts, Field};
 pub use kind::{Form, Kind};
 pub(crate) use masked::without_texts;
 pub use model::*;
-pub use overlay::AT_START;
+pub use overlay::{AT_START, waits_for_start};
 pub use read::{Platform, scalars};
 pub use reference::{example_env, reference};
 pub use rules::{Deny, Fieldset, Rule, RuleLimit, field_name};

@@ -41,6 +41,13 @@ impl Document {
     }
 }
 
+/// The variables whose settings differ between two documents and that a process reads once, when it starts.
+pub fn waits_for_start(one: &Document, other: &Document) -> impl Iterator<Item = &'static str> {
+    let differs = |setting: &&Setting| (setting.show)(one) != (setting.show)(other);
+    let waits = |setting: &&Setting| AT_START.contains(&setting.key) || STORE_SECRETS.contains(&setting.key);
+    scalars().filter(waits).filter(differs).map(|setting| setting.env)
+}
+
 /// Takes out what no overlay may hold, and notes it.
 fn fixed(root: &mut Node, faults: &mut Faults<'_>) {
     let Tree::Table(entries) = &mut root.tree else { return };
@@ -76,6 +83,9 @@ fn why_fixed(setting: &Setting) -> Option<String> {
     })
 }
 
+/// Keys of secrets that are read then, too.
+const STORE_SECRETS: &[&str] = &["store.url", "store.password", "store.rest_token"];
+
 /// Keys of what a process reads once, when it starts.
 pub const AT_START: &[&str] = &[
     "server.host",
@@ -93,3 +103,24 @@ pub const AT_START: &[&str] = &[
     "log.trace_record",
     "log.trace_max_bytes",
 ];
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::config::Secret;
+
+    #[test]
+    fn what_waits_for_a_start_is_named() {
+        let started = Document::default();
+        let mut new = started.clone();
+        new.server.port += 1;
+        new.store.key_prefix = "other:".into();
+        new.store.password = Some(Secret::new("hidden"));
+        new.rate_limit.max_requests += 1;
+        let named: Vec<_> = waits_for_start(&started, &new).collect();
+        assert_eq!(named, ["GATEWAY_PORT", "REDIS_PASSWORD", "REDIS_KEY_PREFIX"]);
+        assert_eq!(waits_for_start(&new, &new.clone()).next(), None);
+    }
+}

@@ -1,11 +1,11 @@
-//! Signals: drain, end, reload. What a reload cannot change is listed in [`needs_restart`].
+//! Signals: drain, end, reload. What a reload cannot change is said by [`waits_for_start`].
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
-use acip_core::config::{Document, Secret};
+use acip_core::config::{Document, waits_for_start};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::sleep,
@@ -67,7 +67,7 @@ impl Signals {
         });
         let errors = match read {
             Ok(document) => {
-                let waiting = needs_restart(&self.started, &document);
+                let waiting: Vec<&str> = waits_for_start(&self.started, &document).collect();
                 match self.process.rebase(document) {
                     Ok(()) => {
                         tracing::info!("configuration reloaded");
@@ -86,31 +86,6 @@ impl Signals {
             tracing::error!(error, "the new configuration is bad; the old one stays");
         }
     }
-}
-
-/// Variables whose settings differ, and that are read only when the process starts.
-fn needs_restart(started: &Document, new: &Document) -> Vec<&'static str> {
-    let secret = |secret: &Option<Secret>| secret.as_ref().map(|it| it.expose_secret().to_owned());
-    let (server, store, log) = (&started.server, &started.store, &started.log);
-    [
-        ("GATEWAY_HOST", server.host == new.server.host),
-        ("GATEWAY_PORT", server.port == new.server.port),
-        ("GATEWAY_THREADS", server.threads == new.server.threads),
-        ("TLS_CERT", server.tls_cert == new.server.tls_cert),
-        ("TLS_KEY", server.tls_key == new.server.tls_key),
-        ("SHUTDOWN_GRACE_MS", server.shutdown_grace_ms == new.server.shutdown_grace_ms),
-        ("MAX_CONNECTIONS", server.max_connections == new.server.max_connections),
-        ("REDIS_URL", secret(&store.url) == secret(&new.store.url)),
-        ("REDIS_PASSWORD", secret(&store.password) == secret(&new.store.password)),
-        ("UPSTASH_REDIS_REST_TOKEN", secret(&store.rest_token) == secret(&new.store.rest_token)),
-        ("REDIS_DB", store.db == new.store.db),
-        ("REDIS_TIMEOUT", store.timeout_ms == new.store.timeout_ms),
-        ("CACHE_MAX_SIZE", started.cache.max_entries == new.cache.max_entries),
-        ("LOG_FORMAT", log.format == new.log.format),
-    ]
-    .into_iter()
-    .filter_map(|(name, same)| (!same).then_some(name))
-    .collect()
 }
 
 async fn ending(terminate: &mut Signal, interrupt: &mut Signal) {
