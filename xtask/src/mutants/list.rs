@@ -167,8 +167,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "the second who is given a job's id owns it",
         file: "core/src/plugins/job_tracker/answers.rs",
-        search: "                    only_new: true,",
-        replacement: "                    only_new: false,",
+        search: "            only_new: true,",
+        replacement: "            only_new: false,",
         survives: None,
     },
     Mutant {
@@ -181,8 +181,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a permit is not given back",
         file: "core/src/plugins/auth/worker.rs",
-        search: "            if status != StatusCode::UNAUTHORIZED && status != StatusCode::FORBIDDEN {\n                rules.refund(flow, &id);",
-        replacement: "            if status == StatusCode::CONTINUE {\n                rules.refund(flow, &id);",
+        search: "            } else {\n                rules.refund(flow, &id);",
+        replacement: "            } else if status == StatusCode::CONTINUE {\n                rules.refund(flow, &id);",
         survives: None,
     },
     Mutant {
