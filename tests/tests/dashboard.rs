@@ -11,7 +11,7 @@ async fn the_dashboard_shows_what_happens() {
     if !supported(&[Feature::Process]) {
         return;
     }
-    let stand = Stand::start(&[("RATE_LIMIT_MAX_REQUESTS", "60"), ("REDIS_TIMEOUT", "5000")]);
+    let stand = Stand::start(&[("RATE_LIMIT_MAX_REQUESTS", "60")]);
     let worker = json!({"region": "us-west", "gpu_model": "RTX 4090", "gpu_memory_gb": 24});
     let worker = stand.post("/api/v1/workers/register", &worker).send().await.json();
     let (id, token) =

@@ -56,7 +56,6 @@ fn limited(origin: &Origin, algorithm: &str, more: &[(&str, &str)]) -> Gateway {
         ("RATE_LIMIT_WINDOW_MS", window.as_str()),
         ("RATE_LIMIT_MAX_REQUESTS", "100"),
         // The burst makes one process of 250 busy connections: slowness is not what is tested.
-        ("REDIS_TIMEOUT", "5000"),
     ];
     Gateway::start(&[&origin.url()], &[&usual, more].concat())
 }

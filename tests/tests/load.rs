@@ -120,7 +120,6 @@ async fn everything_changes_under_load() {
     let url = redis.url();
     let variables = [
         ("REDIS_URL", url.as_str()),
-        ("REDIS_TIMEOUT", "5000"),
         ("LOG_SAMPLE", "0"),
         ("RATE_LIMIT_MAX_REQUESTS", "900000000"),
         ("AUTH_FAILURES_PER_MINUTE", "1000000"),

@@ -61,11 +61,7 @@ async fn one(connection: &mut SendRequest<Full<Bytes>>, call: Call) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_is_counted_and_no_client_makes_series() {
-    let stand = Stand::embedded(&[
-        ("RATE_LIMIT_ENABLED", "false"),
-        ("AUTH_FAILURES_PER_MINUTE", "1000000"),
-        ("REDIS_TIMEOUT", "5000"),
-    ]);
+    let stand = Stand::embedded(&[("RATE_LIMIT_ENABLED", "false"), ("AUTH_FAILURES_PER_MINUTE", "1000000")]);
     let requests = if Target::current() == Target::Native { 10_000 } else { 200 };
     let mut sent = BTreeMap::<u16, u64>::new();
     let mut connection = stand.http().connect().await;
@@ -93,7 +89,7 @@ async fn every_request_is_counted_and_no_client_makes_series() {
 /// Workers that call another gateway, or write their keys themselves, count like those that call this one.
 #[tokio::test]
 async fn workers_online_are_those_that_the_store_tells_of() {
-    let stand = Stand::start(&[("REDIS_TIMEOUT", "5000")]);
+    let stand = Stand::start(&[]);
     let has = async |line: &str| page(&stand).await.lines().any(|found| found == line);
     assert!(has("gateway_workers_online{region=\"unknown\"} 0").await);
     let redis = stand.redis();

@@ -342,7 +342,6 @@ async fn a_rest_endpoint_counts_only_with_a_trusted_certificate() {
         let environment = [
             ("UPSTASH_REDIS_REST_URL", url.as_str()),
             ("UPSTASH_REDIS_REST_TOKEN", Bridge::TOKEN),
-            ("REDIS_TIMEOUT", "5000"),
             ("SSL_CERT_FILE", &roots),
         ];
         let gateway = Gateway::start(&[&origin.url()], &environment);

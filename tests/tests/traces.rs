@@ -17,7 +17,7 @@ fn stand(collector: &Collector, more: &[(&str, &str)]) -> Stand {
 }
 
 /// Where a process lives, spans wait for company.
-const DELAY: &[(&str, &str)] = &[("OTEL_BSP_SCHEDULE_DELAY", "20"), ("REDIS_TIMEOUT", "5000")];
+const DELAY: &[(&str, &str)] = &[("OTEL_BSP_SCHEDULE_DELAY", "20")];
 
 fn attribute(span: &Span, name: &str) -> Option<String> {
     let value = span.attributes.iter().find(|it| it.key == name)?.value.as_ref()?.value.as_ref()?;
