@@ -461,10 +461,14 @@ while a <= argc do
     row[n] = 0
     if (there or ARGV[a + 1] == '1') and (added == 0 or added <= room) then
       if strange then call('DEL', key) end
+      -- Taking the last field takes the key too, and with it the time of its end.
+      local left = life == '=' and call('PTTL', key)
       for i = a + 5, last, 3 do
         if ARGV[i + 1] == '1' then call('HSET', key, ARGV[i], ARGV[i + 2]) else call('HDEL', key, ARGV[i]) end
       end
-      if life == '' then call('PERSIST', key) elseif life ~= '=' then call('PEXPIRE', key, life) end
+      if life == '' then call('PERSIST', key)
+      elseif not left then call('PEXPIRE', key, life)
+      elseif left > 0 then call('PEXPIRE', key, left) end
       row[n] = 1
     end
     a, k = a + 5 + 3 * count, k + 1

@@ -13,7 +13,8 @@ use std::{collections::BTreeMap, sync::Barrier};
 use acip_core::{
     config::Algorithm,
     store::{
-        Ask, Batch, Cell, Cells, Guard, LimitSpec, Memory, Op, Replaced, Reply, Script, StoreError, resp,
+        Ask, Batch, Cell, Cells, Guard, Life, LimitSpec, Memory, Op, Replaced, Reply, Script, StoreError,
+        resp,
     },
 };
 use proptest::{
@@ -167,6 +168,25 @@ fn script_and_model_agree_on_random_histories() {
     for kind in [None, Some(true), Some(false)] {
         assert!(admissions.get(&kind).is_some_and(|count| *count > 5000), "{admissions:?}");
     }
+}
+
+/// Redis drops a hash with its last field, and with it the time it was to end.
+#[test]
+fn a_hash_whose_last_field_is_replaced_ends_when_it_would_have() {
+    let server = Server::start();
+    let mut connection = Connection::new(&server);
+    connection.command(&["HSET", "x", "old", "1"]);
+    connection.command(&["PEXPIRE", "x", "60000"]);
+    let fields = vec![("old".into(), None), ("new".into(), Some("2".into()))];
+    let amend = Op::Amend { key: "x".into(), fields, create: false, max: 9, life: Life::AsBefore };
+    let batch = Batch { now_ms: START, ops: vec![amend] };
+    let mut out = Vec::new();
+    Script::new().encode_eval(&batch, &mut out);
+    connection.send(&out);
+    assert_eq!(resp::row(connection.reply(), batch.width()), Ok(vec![Cell::Int(1)]));
+    assert_eq!(connection.command(&["HGET", "x", "new"]).text().as_deref(), Some("2"));
+    let left = connection.command(&["PTTL", "x"]);
+    assert!(matches!(left, Reply::Int(1..=60_000)), "{left:?}");
 }
 
 #[test]
