@@ -10,17 +10,20 @@ use alloc::{
 use core::mem;
 
 use crate::{
+    arrival::Arrival,
     command::Task,
     config::{ConfigErrors, Document},
     control,
+    departure::{self, Departure},
     event::Event,
     facts::Facts,
     flow::Flow,
     plugin::{Answers, Judge, Plan, Plugin, Registry, Ruling, failed},
-    plugins::{self, arrival::Arrival, departure::Departure, metrics::Metrics, routes::RouteKind},
+    plugins::{self, metrics::Metrics},
     refusal::Refusal,
     report::Report,
     request::{Request, RequestHead},
+    routes::RouteKind,
     store::{Ask, Batch, Op},
     telemetry::{Owed, fleet::Fleet, span::Tracer},
     verdict::{Answer, Closing, Refresh, Reply, Serve, Verdict},
@@ -309,7 +312,7 @@ impl Gateway {
         refused: Option<&'static str>,
     ) -> Reply {
         let own = refused.is_some() || flow.request.route.kind == RouteKind::Own;
-        plugins::departure::dress(&self.departure, &flow, own, &mut answer.headers);
+        departure::dress(&self.departure, &flow, own, &mut answer.headers);
         let status = answer.status;
         Reply { answer, closing: Closing { flow, status, refused } }
     }
@@ -358,7 +361,7 @@ impl Exchange {
         if let Some(page) = flow.page.take() {
             return Verdict::Report(Report { gateway, flow, page });
         }
-        plugins::departure::forward(&gateway, flow)
+        departure::forward(&gateway, flow)
     }
 }
 
@@ -379,7 +382,7 @@ impl Gateway {
             behind.on_fail = mem::take(&mut flow.on_fail);
             behind.on_finish = mem::take(&mut flow.on_finish);
             behind.on_finish(Refresh::release(key.clone()));
-            match plugins::departure::forward(self, behind) {
+            match departure::forward(self, behind) {
                 Verdict::Forward(forward) => Some(Refresh::new(forward, key, now_ms, hold_ms)),
                 _ => None,
             }

@@ -10,7 +10,7 @@ use crate::{
     event::Event,
     origins::OriginId,
     plugin::tell_all,
-    plugins::routes::Route,
+    routes::Route,
     store::Batch,
     telemetry::span::Span,
     verdict::{Closing, OriginFailure},
@@ -213,7 +213,7 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
         record: AccessRecord {
             start_ms: request.facts.now_ms,
             request_id: request.id,
-            trace_id: crate::plugins::hex(&request.trace.trace_id),
+            trace_id: crate::hex::hex(&request.trace.trace_id),
             sampled,
             limit,
             tls: request.facts.peer.tls,

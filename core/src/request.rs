@@ -4,7 +4,7 @@ use alloc::{string::String, sync::Arc};
 use core::net::IpAddr;
 use http::{HeaderMap, Method, Uri, Version};
 
-use crate::{facts::Facts, plugins::auth::Presented, plugins::routes::Route};
+use crate::{facts::Facts, plugins::auth::Presented, routes::Route};
 
 /// Method, target and fields as they came.
 #[derive(Clone, Debug)]

@@ -6,17 +6,19 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 
 use crate::{
+    arrival::is_preflight,
     command::Task,
     facts::Facts,
     flow::Flow,
     gateway::Gateway,
     http::{names, trace},
+    json,
     origins::OriginId,
     outcome::Outcome,
     plugin::OnFinish,
-    plugins::{arrival::is_preflight, json, routes::RouteKind},
     report::Report,
     request::{Request, RequestHead},
+    routes::RouteKind,
     store::{Ask, Batch, Cells, Op, Slot},
 };
 

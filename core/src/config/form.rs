@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use http::Method;
 
 use super::{kind::Form, url};
-use crate::{gateway::CompileError, plugins::routes::Pattern};
+use crate::{gateway::CompileError, routes::Pattern};
 
 /// Checks one text.
 pub(super) fn check(form: Form, text: &str) -> Result<(), String> {

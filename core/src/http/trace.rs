@@ -7,7 +7,7 @@ use super::{list, names};
 use crate::{
     config::{Otel, Ratio, Sampler},
     facts::Entropy,
-    plugins::push_hex,
+    hex::push_hex,
     request::TraceContext,
 };
 

@@ -11,7 +11,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{config::Secret, facts::Entropy, plugins::hex};
+use crate::{config::Secret, facts::Entropy, hex::hex};
 
 pub use crate::time::iso8601;
 pub use wish::KeyWish;

@@ -13,7 +13,7 @@ use crate::{
     event::Event,
     origins::OriginId,
     outcome::{End, Epilogue},
-    plugins::routes::RouteKind,
+    routes::RouteKind,
 };
 
 /// All counters of one thread, or of a process when merged.

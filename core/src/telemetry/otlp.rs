@@ -8,7 +8,7 @@ use alloc::{
 use serde_json::{Value as Json, json};
 
 use super::span::{Span, SpanKind, Value};
-use crate::plugins::hex;
+use crate::hex::hex;
 
 /// As JSON. `resource`: facts about the process.
 pub(super) fn json(resource: &[(String, String)], spans: &[Span]) -> Vec<u8> {

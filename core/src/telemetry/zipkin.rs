@@ -7,7 +7,7 @@ use alloc::{
 use serde_json::{Map, Value as Json, json};
 
 use super::span::{Span, SpanKind, Value};
-use crate::{gather::gather, plugins::hex};
+use crate::{gather::gather, hex::hex};
 
 /// As JSON. `service`: the process's name.
 pub(super) fn json(service: &str, spans: &[Span]) -> Vec<u8> {

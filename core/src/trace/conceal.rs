@@ -26,8 +26,9 @@ use super::{
 use crate::{
     config::Document,
     gateway::{Gateway, Step},
+    hex::hex,
     http::names,
-    plugins::{cache, hex},
+    plugins::cache,
     store::{Cell, Op},
 };
 

@@ -16,8 +16,8 @@ use crate::{
     config::{Document, Format, Platform, Source},
     explain::{self, Explanation},
     gateway::Gateway,
+    hex::hex,
     outcome::Epilogue,
-    plugins::hex,
 };
 
 /// What a replay came to.

@@ -44,7 +44,7 @@ pub(super) mod hexadecimal {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     pub(in crate::trace) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&crate::plugins::hex(bytes))
+        to.serialize_str(&crate::hex::hex(bytes))
     }
 
     pub(in crate::trace) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(

@@ -8,9 +8,9 @@ use super::{Origin, Recording};
 use crate::{
     Status,
     gateway::{Gateway, Step},
+    hex::hex,
     outcome::{Epilogue, Outcome},
     plugin::{Answers, Source},
-    plugins::hex,
     store::{Batch, Cells},
     verdict::{Answer, Closing, Forward, Verdict},
 };

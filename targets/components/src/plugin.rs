@@ -5,7 +5,7 @@ use std::{borrow::Cow, path::Path, sync::Arc};
 use acip_core::{
     Flow,
     plugin::{OnError, Plan, Plugin, Ruling},
-    plugins::routes::RouteKind,
+    routes::RouteKind,
     store::Ask,
 };
 use serde_json::{Map, Value};

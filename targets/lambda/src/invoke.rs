@@ -13,9 +13,9 @@ use std::{
 
 use acip_core::{
     ErrorCode, Refusal, RequestHead,
+    arrival::wants_problem,
     config::LogLevel,
     facts::{Hints, Peer},
-    plugins::arrival::wants_problem,
     telemetry::notice,
 };
 use acip_gateway::ports::now_ms;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use acip_core::{
     Facts, Gateway, Refusal, RequestHead, Verdict,
+    departure::duration_header,
     facts::Entropy,
-    plugins::departure::duration_header,
     report::Heard,
     store::Cells,
     verdict::{Refresh, Reply},

@@ -145,14 +145,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "a loop is found one passage late",
-        file: "core/src/plugins/arrival/checks.rs",
+        file: "core/src/arrival/checks.rs",
         search: "const MAX_PASSAGES: usize = 3;",
         replacement: "const MAX_PASSAGES: usize = 4;",
         survives: None,
     },
     Mutant {
         name: "the signature is over the target without its path",
-        file: "core/src/plugins/departure/sign.rs",
+        file: "core/src/departure/sign.rs",
         search: "format!(\"{method}:{path}:{}:{seconds}\"",
         replacement: "format!(\"{method}:{}:{path}:{seconds}\"",
         survives: None,
@@ -194,7 +194,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "POST is tried at the next origin",
-        file: "core/src/plugins/departure/forward.rs",
+        file: "core/src/departure/forward.rs",
         search: "    [Method::GET, Method::HEAD,",
         replacement: "    [Method::GET, Method::POST, Method::HEAD,",
         survives: None,
@@ -222,7 +222,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "errors of the gateway may be cached by others",
-        file: "core/src/plugins/departure/dress.rs",
+        file: "core/src/departure/dress.rs",
         search: "    (header::CACHE_CONTROL, HeaderValue::from_static(\"no-store\")),",
         replacement: "    (header::CACHE_CONTROL, HeaderValue::from_static(\"max-age=60\")),",
         survives: None,

@@ -17,9 +17,10 @@ use super::{
 use crate::{
     config::WorkerTokens,
     flow::Flow,
+    json,
     outcome::Outcome,
     plugin::{Plan, Ruling, Source},
-    plugins::{json, routes::RouteKind},
+    routes::RouteKind,
     store::{Ask, Guard, Op, WorkerRecord},
 };
 

@@ -22,11 +22,12 @@ mod worker;
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 
-use super::{keyspace::Keyspace, metrics::Metrics};
+use super::metrics::Metrics;
 use crate::{
     config::{Document, RouteAuth, WorkerTokens},
     event::Event,
     flow::{Flow, Identity},
+    keyspace::Keyspace,
     plugin::{Plan, Plugin},
     refusal::Refusal,
     store::Ask,

@@ -15,10 +15,10 @@ use crate::{
     flow::Flow,
     http::{names, target},
     plugin::Plan,
-    plugins::routes::RouteKind,
     refusal::{ErrorCode, Refusal},
     report::Page,
     request::Request,
+    routes::RouteKind,
     store::Ask,
 };
 

@@ -8,8 +8,8 @@ use subtle::{Choice, ConstantTimeEq};
 
 use crate::{
     config::Document,
+    hex::hex,
     http::names,
-    plugins::hex,
     refusal::{ErrorCode, Refusal},
 };
 

@@ -8,8 +8,8 @@ use super::refusals::forbidden;
 use crate::{
     flow::{Flow, Identity, IdentityKind},
     http::target,
-    plugins::routes::Pattern,
     refusal::Refusal,
+    routes::Pattern,
     store::Record,
 };
 

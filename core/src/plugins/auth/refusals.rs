@@ -7,8 +7,8 @@ use super::{Rules, reject};
 use crate::{
     config::Algorithm,
     flow::Flow,
+    hex::hex,
     plugin::Source,
-    plugins::hex,
     refusal::{ErrorCode, Refusal},
     store::{Ask, Guard, LimitSpec, Op, Slot, Spend},
 };

@@ -19,7 +19,7 @@ use crate::{
     flow::{Flow, Identity, IdentityKind, Subject},
     http::names,
     plugin::{Answers, Plan, Ruling, Source},
-    plugins::routes::RouteKind,
+    routes::RouteKind,
     store::{Ask, Guard, LimitSpec, Op, Record, Slot, Spend, WorkerRecord},
     verdict::OriginFailure,
 };

@@ -5,7 +5,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use http::{HeaderMap, Method, Uri, header};
 
 use super::{Settings, key, store_policy};
-use crate::{flow::Flow, http::target, plugins::routes::Table, request::Request, store::Op};
+use crate::{flow::Flow, http::target, request::Request, routes::Table, store::Op};
 
 /// Makes stored answers invalid.
 #[derive(Clone)]

@@ -6,8 +6,7 @@ use http::{Uri, header};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    config::RouteCache, http::names, plugins::auth::Presented, plugins::hex, plugins::routes::Route,
-    request::Request,
+    config::RouteCache, hex::hex, http::names, plugins::auth::Presented, request::Request, routes::Route,
 };
 
 /// `{prefix}cache:{K}`; the braces make `K` a hash tag of Redis Cluster. The method is not part of it: GET

@@ -20,7 +20,7 @@ use crate::{
     flow::Flow,
     gateway::CompileError,
     plugin::{Plan, Plugin},
-    plugins::routes::Table,
+    routes::Table,
     store::Ask,
 };
 use directives::Directives;

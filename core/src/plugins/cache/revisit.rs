@@ -17,7 +17,7 @@ use crate::{
     event::Event,
     flow::Flow,
     outcome::{CacheStatus, End, Outcome},
-    plugins::routes::RouteKind,
+    routes::RouteKind,
     store::Op,
     verdict::{ResponseDraft, ResponseHead},
 };

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     config::{RouteAuth, RouteCache},
     http::{hop, list},
-    plugins::routes::{Route, RouteKind},
     request::Request,
+    routes::{Route, RouteKind},
     verdict::ResponseHead,
 };
 

@@ -15,8 +15,8 @@ use crate::{
     flow::{ChosenLimit, Flow},
     origins::OriginId,
     plugin::{OnError, Plan, Plugin, Ruling},
-    plugins::routes::RouteKind,
     refusal::{ErrorCode, Refusal},
+    routes::RouteKind,
     store::Ask,
 };
 

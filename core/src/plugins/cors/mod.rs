@@ -10,12 +10,13 @@ use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use super::{arrival::is_preflight, routes::RouteKind};
 use crate::{
+    arrival::is_preflight,
     config::{CorsOrigins, Document},
     flow::Flow,
     http::list,
     plugin::{Plan, Plugin},
+    routes::RouteKind,
     store::Ask,
     verdict::Answer,
 };

@@ -4,13 +4,7 @@ use alloc::{boxed::Box, sync::Arc};
 use http::{HeaderValue, StatusCode, header};
 
 use super::Rules;
-use crate::{
-    config::JobOwnership,
-    event::Event,
-    flow::Flow,
-    plugins::{json, routes::RouteKind},
-    store::Op,
-};
+use crate::{config::JobOwnership, event::Event, flow::Flow, json, routes::RouteKind, store::Op};
 
 /// Learns the owner of a job from the answer to its submission. The client gets the answer only once that is written: it
 /// may ask for the job at once, and so may others who guess its id. An answer that is too long to be held, such as one with an

@@ -10,7 +10,7 @@ use alloc::{
 };
 
 use super::answers;
-use crate::{event::Event, plugins::json};
+use crate::{event::Event, json};
 
 /// The jobs of one process, the oldest forgotten first.
 #[derive(Debug, Default)]

@@ -18,12 +18,13 @@ use alloc::{boxed::Box, sync::Arc};
 
 pub use following::Following;
 
-use super::{keyspace::Keyspace, routes::RouteKind};
 use crate::{
     config::{Document, JobOwnership},
     flow::{Flow, IdentityKind},
+    keyspace::Keyspace,
     plugin::{Plan, Plugin, Ruling, Source},
     refusal::{ErrorCode, Refusal},
+    routes::RouteKind,
     store::Ask,
 };
 

@@ -11,12 +11,13 @@ mod tests;
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
-use super::{keyspace::Keyspace, routes::Pattern, routes::RouteKind};
 use crate::{
     config::{self, Algorithm, Document, NamedLimit, OnStoreError},
     flow::Flow,
     gateway::CompileError,
+    keyspace::Keyspace,
     plugin::{Plan, Plugin},
+    routes::{Pattern, RouteKind},
     store::{Ask, Slot, Spend},
 };
 

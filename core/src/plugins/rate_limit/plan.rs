@@ -6,9 +6,10 @@ use super::{Asked, Named, RateLimit};
 use crate::{
     config::{LimitBy, RouteLimit},
     flow::{Flow, Subject},
+    hex::hex,
     http::target,
-    plugins::{hex, routes::RouteKind},
     request::Request,
+    routes::RouteKind,
     store::{Ask, Guard, LimitSpec},
 };
 

@@ -10,7 +10,7 @@ use crate::{
     flow::Flow,
     origins::OriginId,
     plugin::{Plan, Plugin, Ruling},
-    plugins::routes::RouteKind,
+    routes::RouteKind,
     store::Ask,
 };
 

@@ -13,8 +13,8 @@ use super::{GUARD_MS, INDEX, MOST, Rules, TTL_MS, is_up, query::Query};
 use crate::{
     config::WorkersFormat,
     flow::Flow,
+    json::{self, Object},
     keys::iso8601,
-    plugins::json::{self, Object},
     store::Op,
     verdict::Answer,
 };

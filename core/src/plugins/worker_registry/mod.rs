@@ -15,16 +15,14 @@ pub use search::Search;
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc};
 
 use self::list::Listed;
-use super::{
-    json::{self, Object},
-    keyspace::Keyspace,
-    routes::RouteKind,
-};
 use crate::{
     config::{Document, Regions, WorkersFormat},
     flow::Flow,
+    json::{self, Object},
+    keyspace::Keyspace,
     plugin::{Answers, Plan, Plugin, Ruling, Source},
     refusal::{ErrorCode, Refusal},
+    routes::RouteKind,
     store::{Ask, Cells, Slot, Workers},
     telemetry::metrics::UNKNOWN,
 };

@@ -7,7 +7,7 @@ use super::{INDEX, MOST};
 use crate::{
     config::Document,
     gather::gather,
-    plugins::keyspace::Keyspace,
+    keyspace::Keyspace,
     store::{Op, Roster},
 };
 

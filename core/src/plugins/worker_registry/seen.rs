@@ -8,12 +8,10 @@ use super::{GUARD_MS, INDEX, MOST, Rules, TTL_MS, is_up, status_key};
 use crate::{
     event::Event,
     flow::Flow,
+    json::{self, Object},
     keys::iso8601,
     outcome::Outcome,
-    plugins::{
-        json::{self, Object},
-        routes::RouteKind,
-    },
+    routes::RouteKind,
     store::Op,
 };
 

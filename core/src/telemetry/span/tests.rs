@@ -9,11 +9,9 @@ use super::*;
 use crate::{
     OriginFailure,
     config::{OtlpProtocol, Ratio, Sampler},
+    hex::hex,
     origins::OriginId,
-    plugins::{
-        fixture::{self, NOW_MS},
-        hex,
-    },
+    plugins::fixture::{self, NOW_MS},
     telemetry::export::{Change, Exporter, Outbox},
     verdict::ResponseHead,
 };

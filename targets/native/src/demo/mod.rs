@@ -44,7 +44,7 @@ pub(crate) fn prepare(mut document: Document) -> std::io::Result<Demo> {
             origin::serve(listener).await;
         });
     })?;
-    let key = Secret::new(format!("demo-{}", acip_core::plugins::hex(&chance::<12>())));
+    let key = Secret::new(format!("demo-{}", acip_core::hex::hex(&chance::<12>())));
     document.origins = vec![Origin {
         name: "demo".into(),
         url: OriginUrl {

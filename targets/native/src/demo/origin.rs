@@ -192,7 +192,7 @@ fn json_response(status: StatusCode, value: &Value) -> Response<Body> {
 }
 
 fn uuid() -> String {
-    let hex = acip_core::plugins::hex(&chance::<16>());
+    let hex = acip_core::hex::hex(&chance::<16>());
     let part = |from, to| hex.get(from..to).unwrap_or_default();
     format!("{}-{}-4{}-8{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))
 }

@@ -85,7 +85,7 @@ fn without_flag(script: &Bytes) -> Option<Bytes> {
 
 /// As Redis names scripts.
 fn hash(script: &[u8]) -> String {
-    acip_core::plugins::hex(&Sha1::digest(script))
+    acip_core::hex::hex(&Sha1::digest(script))
 }
 
 /// Lets Upstash run scripts with different keys side by side; says nothing about what a script does.

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use sha2::{Digest, Sha256};
 
 use super::dress::set;
-use crate::{http::names, plugins::hex, verdict::Forward};
+use crate::{hex::hex, http::names, verdict::Forward};
 
 impl Forward {
     /// Signs a body that was held whole: sets `X-Signature` and `X-Timestamp`. Not called for a body that was too

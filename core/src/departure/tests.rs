@@ -6,15 +6,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::{dress, duration_header, sign::signature};
 use crate::{
     Flow, Forward, OriginFailure, RequestHead, ResponseHead, Seal,
+    arrival::Arrival,
     config::{Document, RouteRule, Secret},
+    departure::Departure,
     flow::NamedSpend,
     origins::OriginId,
     outcome::CacheStatus,
-    plugins::{
-        arrival::Arrival,
-        departure::Departure,
-        fixture::{NOW_MS, document, facts, field, forwarded, gateway, head},
-    },
+    plugins::fixture::{NOW_MS, document, facts, field, forwarded, gateway, head},
     store::Spend,
     verdict::{Answer, RequestBody},
 };

@@ -7,17 +7,15 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use ipnet::IpNet;
 use uuid::Builder;
 
-use super::{
-    auth::{AuthSettings, Presented, present},
-    routes::{Route, RouteKind, Table},
-};
 use crate::{
     config::{Document, Regions},
     facts::Facts,
     gateway::CompileError,
     http::{forwarded, list, names, target, trace},
+    plugins::auth::{AuthSettings, Presented, present},
     refusal::{ErrorCode, Refusal},
     request::{Request, RequestHead},
+    routes::{Route, RouteKind, Table},
 };
 
 mod checks;
@@ -111,7 +109,7 @@ impl Arrival {
     }
 
     /// The verified addresses from the peer to the client; never empty.
-    pub(crate) fn chain(&self, headers: &HeaderMap, facts: &Facts) -> Vec<IpAddr> {
+    pub fn chain(&self, headers: &HeaderMap, facts: &Facts) -> Vec<IpAddr> {
         match facts.hints.client {
             Some(client) => alloc::vec![client.to_canonical()],
             None => forwarded::chain(headers, facts.peer.ip.to_canonical(), &self.trusted),
@@ -196,7 +194,7 @@ fn sync_timeout_ms(query: Option<&str>) -> u64 {
 }
 
 /// Whether this is a browser's question before a cross-origin request (Fetch standard, CORS-preflight fetch).
-pub(crate) fn is_preflight(head: &RequestHead) -> bool {
+pub fn is_preflight(head: &RequestHead) -> bool {
     head.method == Method::OPTIONS
         && head.headers.contains_key(header::ORIGIN)
         && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)

@@ -5,14 +5,12 @@ use http::Version;
 
 use crate::{
     ErrorCode, Facts, RequestHead, ResponseHead, Step, Verdict,
+    arrival::Arrival,
     config::Document,
-    plugins::{
-        arrival::Arrival,
-        fixture::{answered, document, facts, field, gateway, head},
-        routes::RouteKind,
-    },
+    plugins::fixture::{answered, document, facts, field, gateway, head},
     refusal::Refusal,
     request::Request,
+    routes::RouteKind,
 };
 
 fn read(document: &Document, head: RequestHead, facts: Facts) -> (Request, Option<Refusal>) {
@@ -159,8 +157,8 @@ fn traces() {
         let fields: Vec<(&str, &str)> = lines.iter().map(|line| ("traceparent", *line)).collect();
         let trace = request("/", &fields).trace;
         assert_eq!(trace.span_id, [9; 8]);
-        let same = crate::plugins::hex(&trace.trace_id) == TRACE;
-        assert_eq!(same, crate::plugins::hex(&trace.parent_id) == SPAN);
+        let same = crate::hex::hex(&trace.trace_id) == TRACE;
+        assert_eq!(same, crate::hex::hex(&trace.parent_id) == SPAN);
         (same, trace.flags)
     };
     let line = |version: &str, flags: &str| alloc::format!("{version}-{TRACE}-{SPAN}-{flags}");
