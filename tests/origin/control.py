@@ -5,6 +5,7 @@ They are neither recorded nor broken (`wire.SWITCHES`). Every switch is a POST w
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -52,6 +53,12 @@ async def reset(request: Request) -> dict[str, str]:
     clock.reset()
     request.scope["wire"].fault = Fault()
     return {"status": "ok"}
+
+
+@router.post("/die")
+async def die() -> None:
+    """Ends the process between two steps of its loop: no answer is cut after its head."""
+    os._exit(0)
 
 
 @router.post("/fault")

@@ -5,6 +5,7 @@ use std::{
     process::Command,
 };
 
+use http::Method;
 use serde_json::Value;
 
 use crate::{Http, process::Process, root};
@@ -66,6 +67,14 @@ impl Origin {
     pub async fn seen(&self) -> Vec<Value> {
         let seen = self.http().get("/_test/seen").send().await.json();
         seen.as_array().cloned().unwrap_or_default()
+    }
+
+    /// Ends it at once, but no answer after its head: what is under way was not begun to be answered.
+    pub async fn die(&mut self) {
+        let dying =
+            self.http().connect().await.send_request(self.http().call(Method::POST, "/_test/die").request());
+        assert!(dying.await.is_err(), "it dies without an answer");
+        self.process.kill();
     }
 
     /// Ends it at once.

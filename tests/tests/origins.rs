@@ -103,7 +103,7 @@ async fn nobody_notices_that_an_origin_dies() {
     more(200).await;
     assert!(seen(&one).await > 0, "both had traffic");
     let port = one.port();
-    one.kill();
+    one.die().await;
     more(400).await;
     let answers = ask(&gateway, 20).await;
     assert_eq!(tally(&answers), BTreeMap::from([("two", 20)]));

@@ -157,15 +157,26 @@ async fn check_outage(gateway: &Gateway, case: &Case, recorded: &str, what: &str
     for unknown in [recorded, "never-seen-0123456789"] {
         check_unavailable(&get(gateway, unknown).await, what);
     }
-    let expected = (case.health.0, case.health.1.to_owned());
-    wait_for(&format!("{what}: health {expected:?}"), || async { health(gateway).await == expected }).await;
-    let answer = gateway.http().get("/gateway/health").send().await;
-    assert_eq!(answer.header("x-gateway-store"), format!("down; mode={}", case.mode), "{what}");
-    let page = answer.json();
-    assert!(page["errors"].as_array().is_some_and(|errors| !errors.is_empty()), "{what}: {page}");
+    // Each thread learns of the loss for itself, over some ways to a store when it is asked for something.
+    wait_for(&format!("{what}: health {:?}", case.health), || async {
+        get(gateway, KEY).await;
+        let answer = gateway.http().get("/gateway/health").send().await;
+        let page = answer.json();
+        let is_lost = (answer.status.as_u16(), page["status"].as_str().unwrap_or_default()) == case.health;
+        if is_lost {
+            assert_eq!(answer.header("x-gateway-store"), format!("down; mode={}", case.mode), "{what}");
+            assert!(page["errors"].as_array().is_some_and(|errors| !errors.is_empty()), "{what}: {page}");
+        }
+        is_lost
+    })
+    .await;
     assert_eq!(gateway.http().get("/gateway/livez").send().await.status, 200, "{what}");
     let ready = if case.status == 503 { 503 } else { 200 };
-    assert_eq!(gateway.http().get("/gateway/readyz").send().await.status, ready, "{what}");
+    wait_for(&format!("{what}: readyz {ready}"), || async {
+        get(gateway, KEY).await;
+        gateway.http().get("/gateway/readyz").send().await.status == ready
+    })
+    .await;
 }
 
 fn check_unavailable(answer: &Answer, what: &str) {
