@@ -2,11 +2,13 @@
 //! folds over lists of these.
 
 mod line;
+mod publish;
 mod wanted;
 
 use alloc::string::String;
 
 pub use line::line;
+pub use publish::Publisher;
 pub use wanted::{Listening, Wanted};
 
 use crate::origins::OriginId;
@@ -115,58 +117,44 @@ pub enum Event {
     },
 }
 
-/// Every name of contract section 9, and that of changes by an administrator.
-pub const NAMES: [&str; 22] = [
-    "gateway:request:incoming",
-    "gateway:request:completed",
-    "gateway:request:error",
-    "gateway:auth:validated",
-    "gateway:auth:rejected",
-    "gateway:ratelimit:allowed",
-    "gateway:ratelimit:exceeded",
-    "gateway:cache:hit",
-    "gateway:cache:miss",
-    "gateway:cache:stored",
-    "gateway:router:selected",
-    "gateway:router:failover",
-    "gateway:worker:online",
-    "gateway:worker:offline",
-    "gateway:worker:updated",
-    "gateway:job:submitted",
-    "gateway:job:completed",
-    "gateway:job:failed",
-    "gateway:health:check",
-    "gateway:health:degraded",
-    "gateway:admin:changed",
-    "gateway:plugin:error",
-];
+/// Writes the list of names, and the name of each.
+macro_rules! names {
+    ($($kind:ident $({ $($rest:tt)* })? => $name:literal,)+) => {
+        /// Every name of contract section 9, and that of changes by an administrator.
+        pub const NAMES: &[&str] = &[$($name),+];
 
-impl Event {
-    /// The name of contract section 9.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::RequestIncoming => "gateway:request:incoming",
-            Self::RequestCompleted => "gateway:request:completed",
-            Self::RequestError { .. } => "gateway:request:error",
-            Self::AuthValidated { .. } => "gateway:auth:validated",
-            Self::AuthRejected { .. } => "gateway:auth:rejected",
-            Self::LimitAllowed => "gateway:ratelimit:allowed",
-            Self::LimitExceeded { .. } => "gateway:ratelimit:exceeded",
-            Self::CacheHit { .. } => "gateway:cache:hit",
-            Self::CacheMiss => "gateway:cache:miss",
-            Self::CacheStored => "gateway:cache:stored",
-            Self::RouterSelected { .. } => "gateway:router:selected",
-            Self::RouterFailover { .. } => "gateway:router:failover",
-            Self::WorkerOnline { .. } => "gateway:worker:online",
-            Self::WorkerOffline { .. } => "gateway:worker:offline",
-            Self::WorkerUpdated { .. } => "gateway:worker:updated",
-            Self::JobSubmitted { .. } => "gateway:job:submitted",
-            Self::JobCompleted { .. } => "gateway:job:completed",
-            Self::JobFailed { .. } => "gateway:job:failed",
-            Self::HealthCheck { .. } => "gateway:health:check",
-            Self::HealthDegraded => "gateway:health:degraded",
-            Self::AdminChanged => "gateway:admin:changed",
-            Self::PluginError { .. } => "gateway:plugin:error",
+        impl Event {
+            /// Its name, one of [`NAMES`].
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$kind $({ $($rest)* })? => $name,)+
+                }
+            }
         }
-    }
+    };
+}
+
+names! {
+    RequestIncoming => "gateway:request:incoming",
+    RequestCompleted => "gateway:request:completed",
+    RequestError { .. } => "gateway:request:error",
+    AuthValidated { .. } => "gateway:auth:validated",
+    AuthRejected { .. } => "gateway:auth:rejected",
+    LimitAllowed => "gateway:ratelimit:allowed",
+    LimitExceeded { .. } => "gateway:ratelimit:exceeded",
+    CacheHit { .. } => "gateway:cache:hit",
+    CacheMiss => "gateway:cache:miss",
+    CacheStored => "gateway:cache:stored",
+    RouterSelected { .. } => "gateway:router:selected",
+    RouterFailover { .. } => "gateway:router:failover",
+    WorkerOnline { .. } => "gateway:worker:online",
+    WorkerOffline { .. } => "gateway:worker:offline",
+    WorkerUpdated { .. } => "gateway:worker:updated",
+    JobSubmitted { .. } => "gateway:job:submitted",
+    JobCompleted { .. } => "gateway:job:completed",
+    JobFailed { .. } => "gateway:job:failed",
+    HealthCheck { .. } => "gateway:health:check",
+    HealthDegraded => "gateway:health:degraded",
+    AdminChanged => "gateway:admin:changed",
+    PluginError { .. } => "gateway:plugin:error",
 }

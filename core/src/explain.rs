@@ -264,6 +264,7 @@ fn asked(op: &Op) -> String {
         Op::Workers { index, .. } => ("worker list", index),
         Op::Hash { key, .. } | Op::Field { key, .. } => ("hash", key),
         Op::Watch { key, .. } => ("configuration", key),
+        Op::Publish { channel, .. } => ("message", channel),
         Op::Refund { key, .. }
         | Op::Tally { key, .. }
         | Op::Set { key, .. }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName};
 
 use crate::{
     command::Command,
-    event::Event,
+    event::{Event, Publisher},
     facts::Entropy,
     origins::OriginId,
     outcome::{Audit, CacheStatus},
@@ -58,6 +58,8 @@ pub struct Flow {
     pub audit: Option<Audit>,
     /// Counts this request for the fleet, where it is one and metrics are on.
     pub(crate) fleet: Option<Arc<Fleet>>,
+    /// Publishes its events with what else the store is told, where no process does that for many requests at once.
+    pub(crate) publisher: Option<Arc<Publisher>>,
     /// Who hears of its events.
     pub(crate) listeners: Option<Arc<Listeners>>,
     /// The fleet's counters, on its metrics page.
@@ -176,6 +178,7 @@ impl Flow {
             chance: None,
             audit: None,
             fleet: None,
+            publisher: None,
             listeners: None,
             counted: None,
             planned: false,

@@ -15,7 +15,7 @@ use crate::{
     config::{ConfigErrors, Document},
     control,
     departure::{self, Departure},
-    event::Event,
+    event::{Event, Publisher},
     facts::Facts,
     flow::Flow,
     plugin::{Answers, Judge, Plan, Plugin, Registry, Ruling, failed},
@@ -44,6 +44,8 @@ pub struct Gateway {
     pub(crate) departure: Departure,
     /// None where metrics are off.
     fleet: Option<Arc<Fleet>>,
+    /// None where no event is published.
+    publisher: Option<Arc<Publisher>>,
     /// None where traces are off.
     tracer: Option<Arc<Tracer>>,
 }
@@ -174,9 +176,22 @@ impl Gateway {
         let departure = Departure::compile(&document)?;
         let counts = registry.iter().any(|plugin| plugin.name() == Metrics::NAME);
         let fleet = counts.then(|| Arc::new(Fleet::new(&document)));
+        let publisher = Publisher::new(&document).map(Arc::new);
         let tracer = Tracer::new(&document).map(Arc::new);
         let config_key = control::key(&document);
-        Ok(Self { document, config_key, base, version, makes, registry, arrival, departure, fleet, tracer })
+        Ok(Self {
+            document,
+            config_key,
+            base,
+            version,
+            makes,
+            registry,
+            arrival,
+            departure,
+            fleet,
+            publisher,
+            tracer,
+        })
     }
 
     /// This gateway with what the store says was changed: the text at [`control::key`].
@@ -279,6 +294,7 @@ impl Gateway {
             flow.tracer = self.tracer.clone();
         }
         flow.fleet = flow.request.facts.fleet.and_then(|_| self.fleet.clone());
+        flow.publisher = flow.request.facts.fleet.and_then(|_| self.publisher.clone());
         flow.listeners = self.registry.listeners();
         let listeners = flow.listeners.clone();
         let cancelled = listeners.and_then(|listeners| listeners.tell(&Event::RequestIncoming, &mut flow));
@@ -373,6 +389,7 @@ impl Gateway {
             let mut behind = Box::new(Flow::new(flow.request.clone()));
             behind.identity = flow.identity.clone();
             behind.fleet = flow.fleet.clone();
+            behind.publisher = flow.publisher.clone();
             behind.listeners = flow.listeners.clone();
             behind.tracer = flow.tracer.clone();
             behind.behind = true;

@@ -37,6 +37,11 @@ impl Keyspace {
         [&self.prefix, "job:", id].concat()
     }
 
+    /// The channel on which events are published.
+    pub(crate) fn events(&self) -> String {
+        [&self.prefix, "events"].concat()
+    }
+
     /// The aggregated worker list.
     pub(crate) fn snapshot(&self) -> String {
         [&self.prefix, "workers:snapshot"].concat()

@@ -204,6 +204,7 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
     });
     let spans = tracer.map_or_else(Vec::new, |tracer| tracer.spans(&flow, status, refused, &outcome));
     let mut ops = mem::take(&mut flow.writes);
+    let publisher = flow.publisher.take();
     let fleet = flow.request.facts.fleet.zip(flow.fleet);
     let request = flow.request;
     let (identity, tenant) = flow.identity.map(|identity| (identity.id, identity.tenant)).unzip();
@@ -233,6 +234,7 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
     };
     // With the rest of what is to be written: the fleet's counters cost no command of their own where there is one.
     ops.extend(fleet.map(|(target, fleet)| fleet.tally(target, &epilogue, flow.asked)));
+    ops.extend(publisher.iter().flat_map(|publisher| publisher.ops(&epilogue)));
     let now_ms = epilogue.record.outcome.now_ms;
     epilogue.batch = (!ops.is_empty()).then(|| Batch { now_ms, ops });
     epilogue

@@ -15,6 +15,7 @@ mod process;
 mod proxy;
 mod redis;
 mod stand;
+mod subscriber;
 mod target;
 mod wasmtime;
 
@@ -36,6 +37,7 @@ pub use postgres::Postgres;
 pub use proxy::RedisProxy;
 pub use redis::Redis;
 pub use stand::Stand;
+pub use subscriber::Subscriber;
 pub use target::{Target, Transport};
 pub use wasmtime::Wasmtime;
 

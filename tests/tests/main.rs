@@ -29,6 +29,7 @@ mod origins;
 mod own_pages;
 mod permits;
 mod probes;
+mod published;
 mod recording;
 mod redis_cluster;
 mod redis_rest;

@@ -22,6 +22,7 @@ impl Default for Document {
             otel: Otel::default(),
             log: Log::default(),
             cors: Cors::default(),
+            events: Events::default(),
             identity: Identity::default(),
             regions: Regions::default(),
             routes: Vec::new(),

@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use http::Method;
 
 use super::{kind::Form, url};
-use crate::{gateway::CompileError, routes::Pattern};
+use crate::{event::Wanted, gateway::CompileError, routes::Pattern};
 
 /// Checks one text.
 pub(super) fn check(form: Form, text: &str) -> Result<(), String> {
@@ -28,6 +28,7 @@ pub(super) fn check(form: Form, text: &str) -> Result<(), String> {
         Form::KeyPrefix => visible(text) && text.len() <= 64 && !text.contains(['{', '}']),
         Form::BrowserOrigin => return browser_origin(text).map(drop),
         Form::HttpMethod => method(text).is_some(),
+        Form::EventName => Wanted::list(&[text]).is_ok(),
         Form::Condition => true,
         Form::FieldName => http::HeaderName::try_from(text).is_ok(),
         Form::FieldLine => text.contains(':'),

@@ -59,6 +59,8 @@ pub enum Form {
     BrowserOrigin,
     /// A method that the gateway can forward.
     HttpMethod,
+    /// An event's name, or what several begin with and `*`.
+    EventName,
     /// A condition in the Common Expression Language.
     Condition,
     /// A field's name, RFC 9110 §5.1.
@@ -118,6 +120,7 @@ impl Form {
             Self::FieldName => "the name of a field such as `X-Tier`",
             Self::FieldLine => "a field such as `X-Tier: gold`",
             Self::HttpMethod => "a method such as `GET`, in capitals",
+            Self::EventName => "the name of an event such as `gateway:job:submitted`, or `gateway:job:*`",
             Self::HeaderPair => "`name=value`, a header field with its value percent-encoded",
             Self::Attribute => "`name=value`, the value percent-encoded",
             Self::OriginLine => "a URL such as `http://host:port`, perhaps with `;region=…;weight=…;name=…`",

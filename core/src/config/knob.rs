@@ -18,6 +18,7 @@ use super::{
     model::{CorsOrigins, OriginUrl, StaticKey},
     secret::Secret,
 };
+use crate::event::Wanted;
 
 /// Why some text was not taken: which part of a list, and what would have been.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +184,17 @@ impl Knob for Vec<Method> {
 
     fn show(&self) -> Value {
         self.iter().map(|method| Value::String(method.to_string())).collect()
+    }
+}
+
+impl Knob for Wanted {
+    fn read(parts: &[&str], _kind: Kind) -> Result<Self, Flaw> {
+        let wanted = |why| format!("the name of an event: {why}");
+        Self::list(parts).map_err(|(part, why)| Flaw { part, wanted: wanted(why) })
+    }
+
+    fn show(&self) -> Value {
+        self.names().map(Value::from).collect()
     }
 }
 

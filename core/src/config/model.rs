@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 pub use super::otel::{ExportHeader, Otel, OtlpProtocol, Ratio, ResourceAttribute, Sampler};
 use super::{rules::Rule, secret::Secret};
+use crate::event::Wanted;
 
 /// Everything that can be configured, with defaults filled in.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub struct Document {
     pub log: Log,
     /// Cross-origin requests from browsers.
     pub cors: Cors,
+    /// `[events]`.
+    pub events: Events,
     /// What the gateway calls itself.
     pub identity: Identity,
     /// Names, aliases and distances of regions.
@@ -355,6 +358,13 @@ pub enum LogFormat {
     Json,
     /// For people.
     Pretty,
+}
+
+/// `[events]`.
+#[derive(Clone, Debug)]
+pub struct Events {
+    /// `EVENTS_PUBLISH`: which go to the store's channel.
+    pub publish: Wanted,
 }
 
 /// `[cors]`.

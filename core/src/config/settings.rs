@@ -20,6 +20,7 @@ use super::{
     sections,
     standard::WORDS_STANDARD_NAMES,
 };
+use crate::event::Wanted;
 
 /// One knob.
 #[derive(Clone, Copy, Debug)]
@@ -322,6 +323,12 @@ settings! {
         trace_max_bytes = 104_857_600, "TRACE_MAX_BYTES", Number { min: 4096, max: 1 << 40 };
             "Recording ends when the file is this large, or what an instance has logged of it.";
             "Some fifty thousand requests.";
+    }
+    [events] Events {
+        publish = Wanted::NONE, "EVENTS_PUBLISH", List(EventName);
+            "Events that are published in Redis, on the channel `gateway:events` (with `REDIS_KEY_PREFIX` in place of \
+             `gateway:`), by name or by what names begin with: `gateway:job:*`. Needs a Redis.";
+            "Publishing costs work in Redis, and most have nobody who subscribes.";
     }
     [cors] Cors {
         origins = CorsOrigins::Any, "CORS_ORIGIN", List(BrowserOrigin);

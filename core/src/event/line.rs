@@ -5,16 +5,16 @@ use serde::Serialize;
 
 use super::Event;
 use crate::{
-    config::Document,
+    config::Origin,
     keys::iso8601,
     origins::OriginId,
     outcome::{AccessRecord, Audit},
 };
 
-/// `{"name","time",…}` with the facts of the event, and with those of the request that it belongs to, if to one. `document`
-/// names the origins.
-pub fn line(event: &Event, at_ms: u64, request: Option<&AccessRecord>, document: &Document) -> String {
-    let named = |id: &OriginId| document.origins.get(id.0).map(|origin| origin.name.as_str());
+/// `{"name","time",…}` with the facts of the event, and with those of the request that it belongs to, if to one. `origins`
+/// are those of the document.
+pub fn line(event: &Event, at_ms: u64, request: Option<&AccessRecord>, origins: &[Origin]) -> String {
+    let named = |id: &OriginId| origins.get(id.0).map(|origin| origin.name.as_str());
     let mut line = Line {
         name: event.name(),
         time: iso8601(at_ms),
@@ -128,7 +128,7 @@ mod tests {
     fn a_refusal_by_a_limit_names_the_key_and_its_tenant() {
         let event = Event::LimitExceeded { limit: "default".into() };
         let told = |record: &AccessRecord| {
-            let text = line(&event, 1_000, Some(record), &Document::default());
+            let text = line(&event, 1_000, Some(record), &[]);
             let told: Value = serde_json::from_str(&text).unwrap();
             [told["limit"].clone(), told["identity"].clone(), told["tenant"].clone()]
         };

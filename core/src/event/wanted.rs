@@ -46,6 +46,26 @@ impl Wanted {
         Ok(bits.map_or_else(Self::default, Self))
     }
 
+    /// No event at all.
+    pub const NONE: Self = Self(0);
+
+    /// Of names, or of what they begin with and a `*`.
+    ///
+    /// # Errors
+    /// Which of them, counted from 0, is no name of an event, and what to write.
+    pub(crate) fn list(names: &[&str]) -> Result<Self, (usize, String)> {
+        let mut bits = 0;
+        for (place, name) in names.iter().enumerate() {
+            bits |= of(name).map_err(|error| (place, error))?;
+        }
+        Ok(Self(bits))
+    }
+
+    /// The names of those that are wanted, in their order.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        places().filter(move |(bit, _)| self.0 & bit != 0).map(|(_, name)| name)
+    }
+
     /// Those of these names.
     pub fn of<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
         Self(names.into_iter().filter_map(|name| of(name).ok()).fold(0, |all, bits| all | bits))
@@ -63,16 +83,20 @@ fn of(wanted: &str) -> Result<u32, String> {
         None => name == wanted,
     };
     let bits = places().filter(|(_, name)| matches(name)).fold(0, |bits, (bit, _)| bits | bit);
-    if bits == 0 { Err(format!("`{wanted}` is no event{}", suggestion(wanted, NAMES))) } else { Ok(bits) }
+    if bits == 0 {
+        Err(format!("`{wanted}` is no event{}", suggestion(wanted, NAMES.iter().copied())))
+    } else {
+        Ok(bits)
+    }
 }
 
 fn places() -> impl Iterator<Item = (u32, &'static str)> {
-    (0..).map(|place| 1_u32 << place).zip(NAMES)
+    (0..).map(|place| 1_u32 << place).zip(NAMES.iter().copied())
 }
 
 impl core::fmt::Display for Wanted {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let names: Vec<&str> = NAMES.into_iter().filter(|name| self.admits(name)).collect();
+        let names: Vec<&str> = self.names().collect();
         f.write_str(&names.join(","))
     }
 }

@@ -200,6 +200,13 @@ pub enum Op {
         /// Its name.
         field: String,
     },
+    /// Publishes a message, which nobody may hear: no cell. A server that forbids it to this user is passed over.
+    Publish {
+        /// The channel.
+        channel: String,
+        /// What is told.
+        message: String,
+    },
     /// Changes some fields of a hash and leaves the others: 1 cell, 1 if that was done, else 0 and nothing was.
     Amend {
         /// Key of the hash.
@@ -307,6 +314,7 @@ impl Op {
             | Self::Set { .. }
             | Self::SetHash { .. }
             | Self::Delete { .. }
+            | Self::Publish { .. }
             | Self::Index { .. } => 0,
         }
     }

@@ -492,6 +492,9 @@ while a <= argc do
   elseif op == 'D' then
     call('DEL', KEYS[k])
     a, k = a + 1, k + 1
+  elseif op == 'N' then
+    try('PUBLISH', KEYS[k], ARGV[a + 1])
+    a, k = a + 2, k + 1
   elseif op == 'K' then
     local snapshot = try('GET', KEYS[k])
     n = n + 1

@@ -266,6 +266,11 @@ fn write_change(op: &Op, sink: &mut impl Sink) {
             sink.key(key.as_bytes());
             sink.arg(b"D");
         }
+        Op::Publish { channel, message } => {
+            sink.key(channel.as_bytes());
+            sink.arg(b"N");
+            sink.arg(message.as_bytes());
+        }
         Op::Index { key, member, max, remove } => {
             sink.key(key.as_bytes());
             sink.arg(b"I");

@@ -160,6 +160,7 @@ impl Op {
             | Self::Set { key, .. }
             | Self::SetHash { key, .. }
             | Self::Delete { key }
+            | Self::Publish { channel: key, .. }
             | Self::Index { key, .. } => key,
         }
     }

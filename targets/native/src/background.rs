@@ -3,12 +3,12 @@
 
 use std::{io, sync::Arc};
 
-use futures_util::future::{join3, join4};
+use futures_util::future::{join3, join5};
 
 use crate::{
     faults, follow, health, jobs,
     process::{Phase, Process},
-    rt, search,
+    publish, rt, search,
     store::StoreClient,
     workers,
 };
@@ -32,11 +32,12 @@ async fn at_the_store(process: &Process) {
     let settings = process.live.load().gateway.document().store.clone();
     // INVARIANT: the runtime threads have opened the same address before.
     let Ok(store) = StoreClient::open(&settings, Arc::clone(&process.memory)) else { return };
-    join4(
+    join5(
         search::rounds(process, &store),
         follow::rounds(process, &store),
         jobs::rounds(process, &store),
         workers::rounds(process, &store),
+        publish::rounds(process, &store),
     )
     .await;
 }

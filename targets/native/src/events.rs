@@ -6,7 +6,6 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    fmt::Write as _,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -17,7 +16,7 @@ use std::{
 use acip_core::{
     Epilogue,
     config::Document,
-    event::{self, Event, Listening, Wanted},
+    event::{self, Event, Listening},
     plugins::{job_tracker::Following, worker_registry::Presence},
     report::Heard,
 };
@@ -25,6 +24,11 @@ use acip_shell::Told;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
+
+mod listener;
+
+pub(crate) use listener::Listener;
+use listener::Missed;
 
 use crate::{
     ports::now_ms,
@@ -86,7 +90,7 @@ impl Events {
         }
         let record = &epilogue.record;
         let at_ms = record.outcome.now_ms;
-        let line = |event: &Event| (event.name(), event::line(event, at_ms, Some(record), document));
+        let line = |event: &Event| (event.name(), event::line(event, at_ms, Some(record), &document.origins));
         self.push(news.map(line).collect());
     }
 
@@ -123,7 +127,7 @@ impl Events {
     /// Tells of something that belongs to no request.
     pub fn tell_one(&self, event: &Event, document: &Document) {
         if self.is_heard() {
-            self.push(vec![(event.name(), event::line(event, now_ms(), None, document))]);
+            self.push(vec![(event.name(), event::line(event, now_ms(), None, &document.origins))]);
         }
     }
 
@@ -151,6 +155,24 @@ impl Events {
         listening: &Listening,
         phase: watch::Receiver<Phase>,
     ) -> Result<Told, Heard> {
+        let listener = self.listener(listening, phase)?;
+        let hello = Bytes::from(format!("retry: {RETRY_MS}\n: events of this gateway\n\n"));
+        let events = stream::unfold(listener, |mut listener| async {
+            let chunk = listener.chunk().await?;
+            Some((chunk, listener))
+        });
+        Ok(stream::once(std::future::ready(hello)).chain(events).boxed_local())
+    }
+
+    /// Somebody who takes events from now on, or from where it was before.
+    ///
+    /// # Errors
+    /// All places are taken.
+    pub(crate) fn listener(
+        self: &Arc<Self>,
+        listening: &Listening,
+        phase: watch::Receiver<Phase>,
+    ) -> Result<Listener, Heard> {
         let mut ring = lock(&self.ring);
         if ring.listeners >= MAX_LISTENERS {
             return Err(Heard::Full);
@@ -167,14 +189,7 @@ impl Events {
         let (next, missed) = ring.resume(listening.after.as_deref());
         drop(ring);
         let told = self.told.subscribe();
-        let listener =
-            Listener { events: Arc::clone(self), wanted: listening.wanted, next, missed, told, phase };
-        let hello = Bytes::from(format!("retry: {RETRY_MS}\n: events of this gateway\n\n"));
-        let events = stream::unfold(listener, |mut listener| async {
-            let chunk = listener.chunk().await?;
-            Some((chunk, listener))
-        });
-        Ok(stream::once(std::future::ready(hello)).chain(events).boxed_local())
+        Ok(Listener { events: Arc::clone(self), wanted: listening.wanted, next, missed, told, phase })
     }
 }
 
@@ -213,93 +228,10 @@ impl Ring {
     }
 }
 
-/// What a listener did not hear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Missed {
-    Nothing,
-    /// It was here before, but not lately.
-    Unknown,
-    Events(u64),
-}
-
-struct Listener {
-    events: Arc<Events>,
-    wanted: Wanted,
-    next: u64,
-    missed: Missed,
-    told: watch::Receiver<u64>,
-    phase: watch::Receiver<Phase>,
-}
-
-impl Listener {
-    /// What there is to write next; none when the process ends.
-    async fn chunk(&mut self) -> Option<Bytes> {
-        loop {
-            self.told.mark_unchanged();
-            let chunk = self.take();
-            if !chunk.is_empty() {
-                return Some(chunk.into());
-            }
-            tokio::select! {
-                _ = self.phase.wait_for(|phase| *phase != Phase::Serving) => return None,
-                told = self.told.changed() => told.ok()?,
-                () = tokio::time::sleep(SILENCE) => return Some(Bytes::from_static(b":\n\n")),
-            }
-        }
-    }
-
-    /// Frames of all that is wanted, up to the size of a chunk.
-    fn take(&mut self) -> String {
-        let ring = lock(&self.events.ring);
-        let oldest = ring.oldest();
-        if self.next < oldest {
-            self.missed = Missed::Events(oldest - self.next);
-            self.next = oldest;
-        }
-        let mut out = String::new();
-        let count = match std::mem::replace(&mut self.missed, Missed::Nothing) {
-            Missed::Nothing => None,
-            Missed::Unknown => Some("null".to_owned()),
-            Missed::Events(count) => Some(count.to_string()),
-        };
-        // INVARIANT: writing to a string does not fail.
-        if let Some(count) = count {
-            let _ = write!(out, "event: {DROPPED}\ndata: {{\"name\":\"{DROPPED}\",\"count\":{count}}}\n\n");
-        }
-        let from = usize::try_from(self.next - oldest).unwrap_or(usize::MAX);
-        for kept in ring.kept.iter().skip(from) {
-            if self.wanted.admits(kept.name) {
-                let Kept { name, json } = kept;
-                let _ = write!(out, "id: {:x}-{}\nevent: {name}\ndata: {json}\n\n", ring.since_ms, self.next);
-            }
-            self.next += 1;
-            if out.len() >= MAX_CHUNK_BYTES {
-                break;
-            }
-        }
-        out
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let mut ring = lock(&self.events.ring);
-        ring.listeners -= 1;
-        if ring.listeners == 0 {
-            ring.left = Some(Instant::now());
-        }
-    }
-}
-
-/// The name under which a listener hears of what it missed; a `count` of `null` is one that nobody knows.
-const DROPPED: &str = "gateway:events:dropped";
 /// People at a dashboard and a few programs.
 const MAX_LISTENERS: usize = 64;
 const MAX_KEPT: usize = 1024;
 const MAX_BYTES: usize = 1 << 20;
-const MAX_CHUNK_BYTES: usize = 64 << 10;
-/// Shorter than what proxies on the way wait for.
-const SILENCE: Duration = Duration::from_secs(15);
 /// How long events are kept for a listener who comes back.
 const REMEMBERED: Duration = Duration::from_secs(60);
 const RETRY_MS: u32 = 2_000;

@@ -23,6 +23,7 @@ pub mod listener;
 pub mod logs;
 pub mod ports;
 pub mod process;
+mod publish;
 pub mod recorder;
 pub mod redis_rest;
 pub mod rt;

@@ -53,6 +53,7 @@ fn prefixed(op: &Op, prefix: &str) -> Op {
         | Op::Set { key, .. }
         | Op::SetHash { key, .. }
         | Op::Delete { key }
+        | Op::Publish { channel: key, .. }
         | Op::Index { key, .. } => key.insert_str(0, prefix),
     }
     op

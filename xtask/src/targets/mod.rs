@@ -272,6 +272,7 @@ pub(crate) const PORTABLE: &[&str] = &[
     "origins",
     "own_pages",
     "permits",
+    "published",
     "recording",
     "runtime_changes",
     "secrets",

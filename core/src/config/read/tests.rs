@@ -133,6 +133,7 @@ fn wrong(kind: Kind) -> (Vec<String>, &'static str) {
             "[true]",
         ),
         Kind::List(Form::HttpMethod) => (texts(&["get", "G T", "CONNECT", "TRACE", ","]), "\"a b\""),
+        Kind::List(Form::EventName) => (texts(&["job", "gateway:jobs:*", "gateway:job:*,x", ","]), "7"),
         Kind::List(Form::HeaderPair) => (texts(&["a", "=b", "a b=c", "a=%0a", "a=%ff", "a:=b", ","]), "{}"),
         Kind::List(Form::Attribute) => (texts(&["a", "=b", "a=b,c", "a=%00", "a=%ff", ","]), "{}"),
         Kind::List(_) => (

@@ -1,4 +1,4 @@
-use acip_core::event::NAMES;
+use acip_core::event::{NAMES, Wanted};
 
 use super::*;
 
@@ -134,5 +134,5 @@ async fn threads_tell_at_the_same_time_and_nothing_is_lost() {
 
 #[test]
 fn the_name_of_what_was_missed_is_no_events() {
-    assert!(!NAMES.contains(&DROPPED));
+    assert!(!NAMES.contains(&listener::DROPPED));
 }

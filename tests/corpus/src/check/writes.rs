@@ -56,6 +56,7 @@ fn parts(op: &Op) -> (&'static str, &str, Bytes, Option<u64>) {
             ("amend", key, Bytes::new(), if let Life::Ms(ttl_ms) = life { Some(*ttl_ms) } else { None })
         }
         Op::Delete { key } => ("delete", key, Bytes::new(), None),
+        Op::Publish { channel, message } => ("publish", channel, text(message), None),
         Op::Index { key, member, remove, .. } => {
             (if *remove { "unindex" } else { "index" }, key, text(member), None)
         }
