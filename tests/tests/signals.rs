@@ -148,7 +148,7 @@ async fn a_reload_counts_from_the_next_request_and_a_bad_file_never() {
     for (more, named) in [
         ("[server]\ntls_cert = \"no-cert.pem\"\ntls_key = \"no-key.pem\"\n", "no-cert.pem"),
         ("[server]\ntls_cert = \"no-cert.pem\"\n", "set `TLS_KEY`"),
-        ("[store]\nurl = \"rediss://127.0.0.1:1/?insecure=true\"\n", "remove `insecure`"),
+        ("[store]\nurl = \"rediss://127.0.0.1:1/?insecure=true\"\n", "without `insecure`"),
     ] {
         gateway.rewrite(&file(1, more));
         let refused = |line: &str| line.contains(named) && line.contains("the old one stays");

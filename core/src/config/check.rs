@@ -11,7 +11,7 @@ use super::{
     model::Document,
     read::Places,
     rules,
-    secret::Secret,
+    store_url::RedisServers,
     variables,
 };
 
@@ -54,9 +54,8 @@ pub(super) fn across(
         }
     }
 
-    let url = document.store.url.as_ref().map_or("", Secret::expose_secret);
-    let cluster = url.starts_with("redis-cluster:") || url.starts_with("rediss-cluster:");
-    if cluster && document.store.db != 0 {
+    let is_cluster = document.store.redis().is_some_and(|it| matches!(it.servers, RedisServers::Cluster(_)));
+    if is_cluster && document.store.db != 0 {
         let place = place("store.db", faults);
         faults.note(place, "a cluster has only database 0: unset it");
     }
@@ -90,7 +89,7 @@ fn rest(document: &Document, env: &BTreeMap<String, String>, places: &Places, fa
         let place = variable("REDIS_REST_TOKEN");
         faults.note(place, "differs from `UPSTASH_REDIS_REST_TOKEN`: set only one of them");
     }
-    if store.is_rest() && store.rest_token.is_none() && ours.or(other).is_none() {
+    if store.rest().is_some() && store.rest_token.is_none() && ours.or(other).is_none() {
         let place = match (plain, named) {
             (None, Some(_)) => variable("UPSTASH_REDIS_REST_URL"),
             _ => places.get("store.url").cloned().unwrap_or_else(|| faults.place("store.url", None)),
@@ -99,7 +98,7 @@ fn rest(document: &Document, env: &BTreeMap<String, String>, places: &Places, fa
     }
     // A URL that was refused has been told of already.
     let refused = store.url.is_none() && plain.or(named).is_some();
-    if store.rest_token.is_some() && !store.is_rest() && !refused {
+    if store.rest_token.is_some() && store.rest().is_none() && !refused {
         let place = match (ours, other) {
             (None, Some(_)) => variable("REDIS_REST_TOKEN"),
             _ => places

@@ -8,7 +8,7 @@ use alloc::{
 use core::net::IpAddr;
 use http::Method;
 
-use super::{kind::Form, url};
+use super::{kind::Form, store_url::StoreUrl, url};
 use crate::{event::Wanted, gateway::CompileError, routes::Pattern};
 
 /// Checks one text.
@@ -24,7 +24,7 @@ pub(super) fn check(form: Form, text: &str) -> Result<(), String> {
         Form::OriginName => origin_name(text),
         Form::Region => name(text),
         Form::HttpUrl => return url::http(text).map(drop),
-        Form::StoreUrl => return url::store(text),
+        Form::StoreUrl => return StoreUrl::parse(text).map(drop),
         Form::KeyPrefix => visible(text) && text.len() <= 64 && !text.contains(['{', '}']),
         Form::BrowserOrigin => return browser_origin(text).map(drop),
         Form::HttpMethod => method(text).is_some(),

@@ -17,6 +17,7 @@ use super::{
     kind::Kind,
     model::{CorsOrigins, OriginUrl, StaticKey},
     secret::Secret,
+    store_url::StoreUrl,
 };
 use crate::event::Wanted;
 
@@ -137,6 +138,16 @@ impl Knob for String {
 impl Knob for Secret {
     fn read(parts: &[&str], kind: Kind) -> Result<Self, Flaw> {
         String::read(parts, kind).map(Secret::new)
+    }
+
+    fn show(&self) -> Value {
+        Value::String(self.expose_secret().to_owned())
+    }
+}
+
+impl Knob for StoreUrl {
+    fn read(parts: &[&str], _kind: Kind) -> Result<Self, Flaw> {
+        Self::parse(only(parts)).map_err(Flaw::new)
     }
 
     fn show(&self) -> Value {

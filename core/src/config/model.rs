@@ -6,7 +6,11 @@ use core::{net::IpAddr, num::NonZeroU32};
 use ipnet::IpNet;
 
 pub use super::otel::{ExportHeader, Otel, OtlpProtocol, Ratio, ResourceAttribute, Sampler};
-use super::{rules::Rule, secret::Secret};
+use super::{
+    rules::Rule,
+    secret::Secret,
+    store_url::{RedisAddress, StorePlace, StoreUrl},
+};
 use crate::event::Wanted;
 
 /// Everything that can be configured, with defaults filled in.
@@ -122,7 +126,7 @@ pub struct Upstream {
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
     /// `REDIS_URL`, or made from `UPSTASH_REDIS_REST_URL`; none: embedded store. May hold a password.
-    pub url: Option<Secret>,
+    pub url: Option<StoreUrl>,
     /// `REDIS_PASSWORD`.
     pub password: Option<Secret>,
     /// `REDIS_DB`.
@@ -138,11 +142,22 @@ pub struct StoreSettings {
 }
 
 impl StoreSettings {
-    /// Whether the store is reached over HTTP.
-    pub fn is_rest(&self) -> bool {
-        let url = self.url.as_ref().map_or("", Secret::expose_secret);
-        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-        scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+    /// The endpoint of a store that is reached over HTTP.
+    pub fn rest(&self) -> Option<&OriginUrl> {
+        match self.url.as_ref()?.place() {
+            StorePlace::Rest(endpoint) => Some(endpoint),
+            StorePlace::Redis(_) => None,
+        }
+    }
+
+    /// The servers of a store that is reached by Redis's own protocol. Password and database are the URL's own where it has
+    /// them.
+    pub fn redis(&self) -> Option<RedisAddress> {
+        let StorePlace::Redis(address) = self.url.as_ref()?.place() else { return None };
+        let mut address = address.clone();
+        address.login.password = address.login.password.or_else(|| self.password.clone());
+        address.login.db = address.login.db.or(Some(self.db));
+        Some(address)
     }
 }
 

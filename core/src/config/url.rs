@@ -1,4 +1,4 @@
-//! URLs of origins, collectors and stores. Nothing here shows the URL it refuses: it may hold a password.
+//! URLs of origins and collectors. Nothing here shows the URL it refuses: it may hold a password.
 
 use alloc::{
     borrow::ToOwned,
@@ -38,70 +38,8 @@ pub(super) fn http(text: &str) -> Result<OriginUrl, String> {
     Ok(OriginUrl { tls, host, port, prefix: prefix.to_owned() })
 }
 
-/// Checks a store's URL: scheme, hosts, ports, database; for sentinel the service.
-pub(super) fn store(text: &str) -> Result<(), String> {
-    let form = || super::Form::StoreUrl.accepts().to_string();
-    let (scheme, rest) = text.split_once("://").ok_or_else(form)?;
-    if !form::visible(text) {
-        return Err("a URL of visible ASCII characters; percent-encode others".to_string());
-    }
-    match scheme {
-        "http" | "https" => return http(text).map(drop),
-        "redis+unix" => {
-            let path = rest.split_once('?').map_or(rest, |(path, _)| path);
-            let absolute = path.starts_with('/') && path.len() > 1;
-            return if absolute { Ok(()) } else { Err("`redis+unix:///path/of/socket`".to_string()) };
-        }
-        "redis" | "rediss" | "redis-cluster" | "rediss-cluster" | "redis-sentinel" | "rediss-sentinel" => {}
-        _ => return Err(form()),
-    }
-    if rest.contains('#') {
-        return Err("a URL without fragment; percent-encode `#` in a password as `%23`".to_string());
-    }
-    let rest = rest.split_once('?').map_or(rest, |(before, _)| before);
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
-    if !percent_encoded(login) {
-        return Err("a URL whose user and password are percent-encoded: `%25` for `%`".to_string());
-    }
-    let several = scheme.ends_with("-cluster") || scheme.ends_with("-sentinel");
-    if hosts.contains(',') && !several {
-        return Err("one host, or `redis-cluster://` or `redis-sentinel://` for several".to_string());
-    }
-    for host in hosts.split(',') {
-        host_port(host)?;
-    }
-    let db = if scheme.ends_with("-sentinel") {
-        let (service, db) = path.split_once('/').unwrap_or((path, ""));
-        if !form::token(service) {
-            return Err(format!(
-                "the name of the sentinel's service after the hosts: `{scheme}://host/SERVICE`"
-            ));
-        }
-        db
-    } else {
-        path
-    };
-    if scheme.ends_with("-cluster") && !matches!(db, "" | "0") {
-        return Err("a URL without a database: a cluster has only number 0".to_string());
-    }
-    let number = db.is_empty() || (db.len() <= 5 && db.parse::<u16>().is_ok() && !db.starts_with('+'));
-    if number {
-        Ok(())
-    } else {
-        Err("a URL that ends with the number of the database, such as `/0`".to_string())
-    }
-}
-
-/// Whether each `%` begins an octet and the octets are UTF-8. RFC 3986 §2.1.
-fn percent_encoded(text: &str) -> bool {
-    let octet =
-        |rest: &str| matches!(rest.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
-    text.split('%').skip(1).all(octet) && percent_encoding::percent_decode_str(text).decode_utf8().is_ok()
-}
-
 /// A host name, IPv4 address or bracketed IPv6 address, and its port. Host names are lower-cased.
-fn host_port(authority: &str) -> Result<(String, Option<u16>), String> {
+pub(super) fn host_port(authority: &str) -> Result<(String, Option<u16>), String> {
     let host_wanted =
         || "a URL with a host: a name, an IPv4 address or an IPv6 address in brackets".to_string();
     let (host, port) = match authority.strip_prefix('[') {

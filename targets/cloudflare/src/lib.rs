@@ -1,8 +1,6 @@
 //! The gateway as a Cloudflare Worker. This crate translates between the platform and the driver of `acip-shell`; it takes no
 //! decision. Start at `worker`, then `ports`.
 
-#[cfg(any(test, target_arch = "wasm32"))]
-mod address;
 #[cfg(target_arch = "wasm32")]
 mod body;
 #[cfg(target_arch = "wasm32")]

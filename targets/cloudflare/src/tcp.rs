@@ -4,14 +4,12 @@
 use std::time::Duration;
 
 use acip_core::{
-    config::{Secret, StoreSettings},
+    config::RedisAddress,
     store::{Batch, Cell as StoreCell, Decoder, Reply, StoreError},
 };
 use acip_shell::store::{self, Caller, Form, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use worker::{Delay, SecureTransport, Socket};
-
-use crate::address::Address;
 
 /// One server.
 pub(crate) struct Server {
@@ -27,16 +25,17 @@ pub(crate) struct Server {
 }
 
 impl store::Server for Server {
-    fn open(url: &str, settings: &StoreSettings) -> Result<Self, String> {
-        let Address { tls, host, port, login, logins } =
-            Address::parse(url, settings.password.as_ref().map(Secret::expose_secret), settings.db)?;
+    fn open(address: RedisAddress, timeout_ms: u64) -> Result<Self, String> {
+        let server = store::one_server(address.servers)?;
+        let mut login = Vec::new();
+        let logins = address.login.encode(&mut login);
         Ok(Self {
-            host,
-            port,
-            tls,
+            host: server.url_host(),
+            port: server.port,
+            tls: address.tls,
             login,
             logins,
-            timeout_ms: settings.timeout_ms.max(1),
+            timeout_ms,
             caller: Caller::new(),
         })
     }

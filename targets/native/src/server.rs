@@ -16,7 +16,7 @@ use crate::{
     background, control, listener,
     process::{Phase, Process},
     recorder::{RecordError, Recorder},
-    store::{AddressError, StoreClient},
+    store::AddressError,
     thread,
     tls::{self, TlsError},
 };
@@ -60,15 +60,14 @@ pub struct Server {
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
-/// All that keeps a document from being served, though it reads well: plugins and routes, the store's address, the
-/// files of TLS and of recordings. Connects to nothing, makes nothing.
+/// All that keeps a document from being served, though it reads well: plugins and routes, the files of TLS and of
+/// recordings. Connects to nothing, makes nothing.
 #[must_use]
 pub fn obstacles(document: &Document) -> Vec<StartError> {
     let compiled = acip_shell::plugins::compile(document.clone()).err().map(StartError::from);
-    let store = StoreClient::check(&document.store).err().map(StartError::from);
     let tls = tls::acceptor(&document.server).err().map(StartError::from);
     let record = Recorder::check(&document.log).err().map(StartError::from);
-    [compiled, store, tls, record].into_iter().flatten().collect()
+    [compiled, tls, record].into_iter().flatten().collect()
 }
 
 /// Serves until a signal ends it: SIGTERM or SIGINT drain, a second one ends now, SIGHUP reloads. `started` is told

@@ -241,7 +241,7 @@ pub async fn gather<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Bytes,
     Ok(all.freeze())
 }
 
-pub use reach::{Endpoint, NoServer, Reach, Server, Store};
+pub use reach::{Endpoint, NoServer, Reach, Server, Store, one_server};
 pub use rest::MAX_ANSWER_BYTES as MAX_REPLY_BYTES;
 
 #[cfg(test)]

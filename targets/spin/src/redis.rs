@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use acip_core::{
-    config::{Secret, StoreSettings},
+    config::{RedisAddress, Secret},
     store::{Batch, Cell as StoreCell, Reply, StoreError},
 };
 use acip_shell::store::{self, Caller, Form, within};
@@ -21,11 +21,10 @@ pub(crate) struct Server {
 }
 
 impl store::Server for Server {
-    fn open(url: &str, settings: &StoreSettings) -> Result<Self, String> {
-        let password = settings.password.as_ref().map(Secret::expose_secret);
+    fn open(address: RedisAddress, timeout_ms: u64) -> Result<Self, String> {
         Ok(Self {
-            address: Secret::new(address::complete(url, password, settings.db)?),
-            timeout_ms: settings.timeout_ms.max(1),
+            address: Secret::new(address::url(address)?),
+            timeout_ms,
             caller: Caller::new(),
             connection: RefCell::default(),
         })

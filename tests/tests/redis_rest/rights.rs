@@ -171,7 +171,7 @@ fn a_bad_command_line_is_refused() {
     check(&["--redis", &url], None, "--token");
     check(&["--redis", &url], Some(""), "the token is empty; set SRH_TOKEN");
     check(&[], Some("secret"), "--redis");
-    check(&["--redis", "mysql://u:secret@h"], Some("secret"), "no store client for `mysql://`");
+    check(&["--redis", "mysql://u:secret@h"], Some("secret"), "a URL that begins with `redis://`");
     check(&["--redis", "https://secret@h"], Some("secret"), "--redis: a REST endpoint needs no bridge");
     check(&["--redis", &url, "--allow", "GET"], Some("secret"), "`GET` cannot be allowed; these can: ACL,");
     check(&["--redis", &url, "--tls-cert", "/none"], Some("secret"), "`TLS_CERT` and `TLS_KEY` go together");

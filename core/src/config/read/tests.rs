@@ -265,7 +265,7 @@ fn stores_in_all_their_forms() {
     }
     ok(None, &[rest, ("REDIS_REST_TOKEN", "t"), ("REDIS_URL", "https://x.example")]);
     let loud = ("UPSTASH_REDIS_REST_URL", "HTTPS://X.example");
-    assert!(ok(None, &[loud, ("REDIS_REST_TOKEN", "t")]).store.is_rest());
+    assert!(ok(None, &[loud, ("REDIS_REST_TOKEN", "t")]).store.rest().is_some());
     let cluster = ("REDIS_URL", "redis-cluster://a,b");
     check(None, &[cluster, ("REDIS_DB", "1")], &["REDIS_DB: a cluster has only database 0"]);
     check(None, &[rest], &["UPSTASH_REDIS_REST_URL: a REST endpoint wants a token"]);

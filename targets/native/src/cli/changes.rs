@@ -148,8 +148,6 @@ impl Desk {
                 "changes are kept in Redis; set REDIS_URL (an embedded store ends with its process)";
             return Err(Failure::Configuration(message.into()));
         }
-        StoreClient::check(&document.store)
-            .map_err(|error| Failure::Configuration(format!("REDIS_URL: {error}")))?;
         let base = acip_shell::plugins::compile(document)
             .map_err(|error| Failure::Configuration(error.to_string()))?;
         let client = StoreClient::connect(base.document())

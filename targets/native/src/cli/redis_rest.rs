@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroU32};
 
-use acip_core::config::{Log, LogFormat, LogLevel, Secret, Server, StoreSettings};
+use acip_core::config::{Log, LogFormat, LogLevel, Secret, Server, StoreSettings, StoreUrl};
 use acip_gateway::{
     logs,
     redis_rest::{self, Policy, Settings, Tokens},
@@ -89,6 +89,8 @@ pub(super) fn run(options: RedisRest) -> Result<(), Failure> {
         let hint = "--redis: a REST endpoint needs no bridge; give the URL of a Redis server, such as `redis://host:6379`";
         return Err(Failure::Configuration(hint.into()));
     }
+    let url = StoreUrl::parse(&options.redis)
+        .map_err(|wanted| Failure::Configuration(format!("--redis is not accepted: write {wanted}")))?;
     let names = options.allow.iter().map(String::as_str).filter(|name| !name.trim().is_empty());
     let policy =
         Policy::allowing(names).map_err(|error| Failure::Configuration(format!("--allow: {error}")))?;
@@ -118,7 +120,7 @@ pub(super) fn run(options: RedisRest) -> Result<(), Failure> {
         ..Server::default()
     };
     let store = StoreSettings {
-        url: Some(Secret::new(options.redis)),
+        url: Some(url),
         password: options.redis_password.map(Secret::new),
         db: options.redis_db,
         timeout_ms: options.timeout,

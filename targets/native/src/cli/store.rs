@@ -29,8 +29,6 @@ impl KeyStore {
                 "keys live in Redis; set REDIS_URL (an embedded store ends with its process)".into(),
             ));
         }
-        StoreClient::check(&document.store)
-            .map_err(|error| Failure::Configuration(format!("REDIS_URL: {error}")))?;
         let client = StoreClient::connect(document)
             .await
             .map_err(|error| Failure::Runtime(format!("cannot reach Redis: {error}")))?;

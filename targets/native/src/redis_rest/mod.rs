@@ -88,7 +88,6 @@ impl Shared {
 /// # Errors
 /// See [`StartError`].
 pub fn run(settings: Settings) -> Result<(), StartError> {
-    StoreClient::check(&settings.store)?;
     let server = &settings.server;
     let acceptor = tls::acceptor(server)?;
     let wanted = SocketAddr::new(server.host, server.port);

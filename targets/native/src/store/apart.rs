@@ -2,16 +2,12 @@
 //! shared one.
 
 use acip_core::{
-    config::{Secret, StoreSettings},
+    config::StoreSettings,
     store::{Decoder, Reply, StoreError, resp},
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{
-    address::{Address, AddressError},
-    sentinel::Route,
-    stream::Stream,
-};
+use super::{address::AddressError, sentinel::Route, stream::Stream};
 
 /// A logged-in connection. Dropping it closes it, and Redis forgets what was blocked or subscribed on it.
 pub struct Apart {
@@ -26,11 +22,11 @@ impl Apart {
     /// [`StoreError::Down`] with the reason. In a cluster no single connection can serve all keys.
     pub async fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
         let down = |error: AddressError| StoreError::Down(error.to_string());
-        let Some(url) = &settings.url else {
-            return Err(StoreError::Down("the embedded store takes no commands".into()));
+        let Some(address) = settings.redis() else {
+            return Err(StoreError::Down(
+                "only a server by its own protocol takes commands on a connection".into(),
+            ));
         };
-        let password = settings.password.as_ref().map(Secret::expose_secret);
-        let address = Address::parse(url.expose_secret(), password, settings.db).map_err(down)?;
         let (stream, decoder) = Route::new(address).map_err(down)?.open().await.map_err(StoreError::Down)?;
         Ok(Self { stream, decoder })
     }

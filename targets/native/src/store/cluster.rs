@@ -9,6 +9,7 @@ use std::{
 };
 
 use acip_core::{
+    config::{RedisAddress, RedisServers},
     report::StoreStatus,
     store::{Batch, Cell as StoreCell, Reply, RespError, Roster, SlotGroup, StoreError},
 };
@@ -29,7 +30,7 @@ use tokio::{
 };
 
 use super::{
-    address::{Address, AddressError, Servers},
+    address::{AddressError, Place},
     link::{FIRST_PAUSE, LONGEST_PAUSE, jittered},
     sentinel::info,
 };
@@ -52,16 +53,14 @@ struct Shared {
 }
 
 impl ClusterClient {
-    pub(super) fn open(address: Address, timeout: Duration) -> Result<Self, AddressError> {
-        let Servers::Cluster(places) = address.servers else {
+    pub(super) fn open(address: RedisAddress, timeout: Duration) -> Result<Self, AddressError> {
+        let RedisAddress { servers: RedisServers::Cluster(nodes), tls, login } = address else {
             return Err(AddressError::Malformed("not a cluster".into()));
         };
         // The crate's TLS takes the process's cryptography; another part may have set the same before.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let nodes = places
-            .into_iter()
-            .map(|place| info(place, Some(&address.login)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let nodes = nodes.into_iter().map(|node| info(Place::new(node, tls), Some(&login)));
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         let driver = ClusterClientBuilder::new(nodes)
             .connection_timeout(Duration::from_secs(2))
             .response_timeout(timeout)

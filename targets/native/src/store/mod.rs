@@ -19,12 +19,11 @@ use std::{
 };
 
 use acip_core::{
-    config::{Document, Secret, StoreSettings},
+    config::{Document, RedisServers, StoreSettings},
     report::StoreStatus,
     store::{Batch, Cell, Memory, Reply, StoreError},
 };
 
-use address::{Address, Servers};
 use cluster::ClusterClient;
 use rest::RestClient;
 use tcp::TcpClient;
@@ -46,36 +45,18 @@ pub enum StoreClient {
 }
 
 impl StoreClient {
-    /// Whether these settings can be meant; connects to nothing.
-    ///
-    /// # Errors
-    /// As [`StoreClient::open`].
-    pub fn check(settings: &StoreSettings) -> Result<(), AddressError> {
-        let password = settings.password.as_ref().map(Secret::expose_secret);
-        let Some(url) = &settings.url else { return Ok(()) };
-        if settings.is_rest() {
-            return RestClient::check(url.expose_secret());
-        }
-        Address::parse(url.expose_secret(), password, settings.db).map(|_| ())
-    }
-
     /// Begins to connect, in the background; without a URL, uses `memory`. Call it within a `LocalRuntime`.
     ///
     /// # Errors
     /// Only where the settings cannot be meant: an unreachable server is no error, it may come up.
     pub fn open(settings: &StoreSettings, memory: Arc<Mutex<Memory>>) -> Result<Self, AddressError> {
-        let Some(url) = &settings.url else {
-            return Ok(Self::Embedded(memory));
-        };
         let timeout = Duration::from_millis(settings.timeout_ms.max(1));
-        if settings.is_rest() {
-            let token = settings.rest_token.as_ref();
-            return Ok(Self::Rest(RestClient::open(url.expose_secret(), token, timeout)?));
+        if let Some(endpoint) = settings.rest() {
+            return Ok(Self::Rest(RestClient::open(endpoint, settings.rest_token.as_ref(), timeout)?));
         }
-        let password = settings.password.as_ref().map(Secret::expose_secret);
-        let address = Address::parse(url.expose_secret(), password, settings.db)?;
+        let Some(address) = settings.redis() else { return Ok(Self::Embedded(memory)) };
         Ok(match address.servers {
-            Servers::Cluster(_) => Self::Cluster(ClusterClient::open(address, timeout)?),
+            RedisServers::Cluster(_) => Self::Cluster(ClusterClient::open(address, timeout)?),
             _ => Self::Tcp(TcpClient::open(address, timeout)?),
         })
     }

@@ -8,13 +8,13 @@ use std::{
 };
 
 use acip_core::{
-    config::Secret,
+    config::{OriginUrl, Secret},
     report::StoreStatus,
     store::{Batch, Cell as StoreCell, Reply, StoreError, rest},
 };
 use acip_shell::store::{Fetch, MAX_REPLY_BYTES, RestStore};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header, uri::Scheme};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -62,19 +62,18 @@ type Sender = http1::SendRequest<Full<Bytes>>;
 
 impl RestClient {
     /// Begins to connect, in the background. Call it within a `LocalRuntime`.
-    pub(super) fn open(url: &str, token: Option<&Secret>, limit: Duration) -> Result<Self, AddressError> {
+    pub(super) fn open(
+        url: &OriginUrl,
+        token: Option<&Secret>,
+        limit: Duration,
+    ) -> Result<Self, AddressError> {
         let token = token
             .ok_or_else(|| malformed("a REST endpoint wants a token: set `UPSTASH_REDIS_REST_TOKEN`"))?;
-        let endpoint = Endpoint::parse(url, limit)?;
+        let endpoint = Endpoint::new(url, limit)?;
         let store = RestStore::new(endpoint, token).map_err(|error| malformed(&error.to_string()))?;
         let store = Rc::new(store);
         let keeper = tokio::task::spawn_local(keep(Rc::clone(&store)));
         Ok(Self { store, keeper })
-    }
-
-    /// Whether this can be an endpoint's URL.
-    pub(super) fn check(url: &str) -> Result<(), AddressError> {
-        Endpoint::parse(url, Duration::ZERO).map(|_| ())
     }
 
     pub(super) async fn ask(&self, batch: &Batch) -> Result<Vec<StoreCell>, StoreError> {
@@ -148,20 +147,13 @@ async fn keep(store: Rc<RestStore<Endpoint>>) {
 }
 
 impl Endpoint {
-    fn parse(url: &str, limit: Duration) -> Result<Self, AddressError> {
-        let uri: Uri = url.parse().map_err(|_| malformed("it is no URL"))?;
-        let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
-        let authority = uri.authority().ok_or_else(|| malformed("it names no host"))?;
-        if authority.as_str().contains('@') || uri.query().is_some() {
-            return Err(malformed("write the token into `UPSTASH_REDIS_REST_TOKEN`, not into the URL"));
-        }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    fn new(url: &OriginUrl, limit: Duration) -> Result<Self, AddressError> {
+        let host = url.host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Self {
-            place: Place::Tcp { host, port, tls: is_tls },
-            tls: if is_tls { Some(client_config(&[])?.into()) } else { None },
-            host: HeaderValue::try_from(authority.as_str()).map_err(|_| malformed("it names no host"))?,
-            path: uri.path().trim_end_matches('/').to_owned(),
+            place: Place::Tcp { host, port: url.port, tls: url.tls },
+            tls: if url.tls { Some(client_config(&[])?.into()) } else { None },
+            host: HeaderValue::try_from(url.authority()).map_err(|_| malformed("it names no host"))?,
+            path: url.prefix.clone(),
             limit,
             idle: RefCell::default(),
             places: Semaphore::new(MAX_OPEN),

@@ -1,6 +1,9 @@
 //! Finds the server to connect to: the one in the URL, or the master that sentinels name at the moment.
 
-use acip_core::store::Decoder;
+use acip_core::{
+    config::{RedisAddress, RedisLogin, RedisServers},
+    store::Decoder,
+};
 use redis::{
     ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisConnectionInfo, TlsMode,
     sentinel::{Sentinel, SentinelNodeConnectionInfo},
@@ -8,7 +11,7 @@ use redis::{
 use tokio_rustls::TlsConnector;
 
 use super::{
-    address::{Address, AddressError, Login, Place, Servers},
+    address::{AddressError, Place},
     stream::{self, Stream},
 };
 use crate::trust::client_config;
@@ -16,7 +19,7 @@ use crate::trust::client_config;
 /// The way to a server.
 pub(super) struct Route {
     target: Target,
-    login: Login,
+    login: RedisLogin,
     tls: Option<TlsConnector>,
 }
 
@@ -26,29 +29,27 @@ enum Target {
 }
 
 impl Route {
-    pub(super) fn new(address: Address) -> Result<Self, AddressError> {
-        let Address { servers, login } = address;
-        let (target, encrypted) = match servers {
-            Servers::One(place) => {
-                let encrypted = matches!(place, Place::Tcp { tls: true, .. });
-                (Target::Fixed(place), encrypted)
+    pub(super) fn new(address: RedisAddress) -> Result<Self, AddressError> {
+        let RedisAddress { servers, tls, login } = address;
+        let target = match servers {
+            RedisServers::One(server) => Target::Fixed(Place::new(server, tls)),
+            RedisServers::Socket(path) => Target::Fixed(Place::Unix(path.into())),
+            RedisServers::Cluster(nodes) => {
+                return Err(AddressError::Malformed(format!("{} hosts of a cluster", nodes.len())));
             }
-            Servers::Cluster(places) => {
-                return Err(AddressError::Malformed(format!("{} hosts of a cluster", places.len())));
-            }
-            Servers::Sentinel { sentinels, service, tls } => {
-                let places =
-                    sentinels.into_iter().map(|place| info(place, None)).collect::<Result<Vec<_>, _>>()?;
+            RedisServers::Sentinels { sentinels, service } => {
+                let places = sentinels.into_iter().map(|server| info(Place::new(server, tls), None));
+                let places = places.collect::<Result<Vec<_>, _>>()?;
                 let mut node = SentinelNodeConnectionInfo::default().set_redis_connection_info(said(&login));
                 if tls {
                     node = node.set_tls_mode(TlsMode::Secure);
                 }
                 let sentinel =
                     Sentinel::build(places).map_err(|error| AddressError::Malformed(error.to_string()))?;
-                (Target::Master { sentinel: Box::new(sentinel), service, node }, tls)
+                Target::Master { sentinel: Box::new(sentinel), service, node }
             }
         };
-        let tls = if encrypted { Some(client_config(&[])?.into()) } else { None };
+        let tls = if tls { Some(client_config(&[])?.into()) } else { None };
         Ok(Self { target, login, tls })
     }
 
@@ -83,7 +84,7 @@ impl Route {
 }
 
 /// A place in the terms of the `redis` crate.
-pub(super) fn info(place: Place, login: Option<&Login>) -> Result<ConnectionInfo, AddressError> {
+pub(super) fn info(place: Place, login: Option<&RedisLogin>) -> Result<ConnectionInfo, AddressError> {
     let addr = match place {
         Place::Tcp { host, port, tls: false } => ConnectionAddr::Tcp(host, port),
         Place::Tcp { host, port, tls: true } => {
@@ -98,13 +99,14 @@ pub(super) fn info(place: Place, login: Option<&Login>) -> Result<ConnectionInfo
     })
 }
 
-fn said(login: &Login) -> RedisConnectionInfo {
-    let mut said = RedisConnectionInfo::default().set_db(login.db).set_skip_set_lib_name();
+fn said(login: &RedisLogin) -> RedisConnectionInfo {
+    let db = login.db.unwrap_or_default().into();
+    let mut said = RedisConnectionInfo::default().set_db(db).set_skip_set_lib_name();
     if let Some(user) = &login.user {
         said = said.set_username(user);
     }
     if let Some(password) = &login.password {
-        said = said.set_password(password);
+        said = said.set_password(password.expose_secret());
     }
     said
 }

@@ -2,7 +2,10 @@
 
 use std::{io, time::Duration};
 
-use acip_core::store::{Decoder, Reply, resp};
+use acip_core::{
+    config::RedisLogin,
+    store::{Decoder, Reply},
+};
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -11,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::address::{Login, Place};
+use super::address::Place;
 
 /// A connection of any kind.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
@@ -20,7 +23,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 /// Connects and logs in, within a limit of time that has nothing to do with requests: nobody waits for this.
 pub(super) async fn open(
     place: &Place,
-    login: &Login,
+    login: &RedisLogin,
     tls: Option<&TlsConnector>,
 ) -> Result<(Box<dyn Stream>, Decoder), String> {
     let opening = async {
@@ -37,32 +40,24 @@ pub(super) async fn connect(place: &Place, tls: Option<&TlsConnector>) -> io::Re
         Place::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
         Place::Tcp { host, port, tls } => (host, *port, *tls),
     };
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((bare, port)).await?;
+    let stream = TcpStream::connect((host.as_str(), port)).await?;
     stream.set_nodelay(true)?;
     if !encrypted {
         return Ok(Box::new(stream));
     }
     let tls = tls.ok_or_else(|| io::Error::other("no certificate authorities"))?;
-    let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other)?;
+    let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
     Ok(Box::new(tls.connect(name, stream).await?))
 }
 
 /// `AUTH` and `SELECT`, where there is something to say.
-async fn log_in(stream: &mut Box<dyn Stream>, decoder: &mut Decoder, login: &Login) -> Result<(), String> {
+async fn log_in(
+    stream: &mut Box<dyn Stream>,
+    decoder: &mut Decoder,
+    login: &RedisLogin,
+) -> Result<(), String> {
     let mut out = Vec::new();
-    let mut expected = 0;
-    if let Some(password) = &login.password {
-        match &login.user {
-            Some(user) => resp::encode(&["AUTH", user, password], &mut out),
-            None => resp::encode(&["AUTH", password], &mut out),
-        }
-        expected += 1;
-    }
-    if login.db != 0 {
-        resp::encode(&["SELECT", &login.db.to_string()], &mut out);
-        expected += 1;
-    }
+    let mut expected = login.encode(&mut out);
     if expected == 0 {
         return Ok(());
     }

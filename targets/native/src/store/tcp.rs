@@ -3,6 +3,7 @@
 use std::{rc::Rc, time::Duration};
 
 use acip_core::{
+    config::RedisAddress,
     report::StoreStatus,
     store::{Batch, Cell, Reply, ServerError, StoreError, resp},
 };
@@ -10,7 +11,7 @@ use acip_shell::store::{Caller, Form};
 use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
-    address::{Address, AddressError},
+    address::AddressError,
     link::{self, Link},
     sentinel::Route,
 };
@@ -25,7 +26,7 @@ pub struct TcpClient {
 }
 
 impl TcpClient {
-    pub(super) fn open(address: Address, timeout: Duration) -> Result<Self, AddressError> {
+    pub(super) fn open(address: RedisAddress, timeout: Duration) -> Result<Self, AddressError> {
         let route = Route::new(address)?;
         let (link, mode) = (Link::new(), route.mode());
         let keeper = tokio::task::spawn_local(link::keep(link.clone(), route));

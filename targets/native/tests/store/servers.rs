@@ -11,7 +11,7 @@ use std::{
 };
 
 use acip_core::{
-    config::{Document, Secret},
+    config::{Document, StoreUrl},
     store::{Ask, Batch, Cell, StoreError},
 };
 use acip_gateway::store::StoreClient;
@@ -139,7 +139,7 @@ pub(crate) fn on_one_thread(test: impl Future<Output = ()>) {
 /// A client of this URL.
 pub(crate) async fn client(url: &str, timeout_ms: u64) -> StoreClient {
     let mut store = Document::default().store;
-    store.url = Some(Secret::new(url));
+    store.url = Some(StoreUrl::parse(url).expect("a URL"));
     store.timeout_ms = timeout_ms;
     let client = StoreClient::open(&store, std::sync::Arc::default()).unwrap();
     client.settled().await;

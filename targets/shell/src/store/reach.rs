@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use acip_core::{
-    config::{Secret, StoreSettings},
+    config::{RedisAddress, RedisServer, RedisServers, StoreSettings},
     store::{Batch, Cell, StoreError},
 };
 
@@ -45,24 +45,25 @@ pub trait Store {
 
 /// A server by its own protocol, as the platform speaks it.
 pub trait Server: Store + Sized {
-    /// By its URL; the settings' own password and database count where the URL has none.
+    /// At this address; each answer takes at most so many ms.
     ///
     /// # Errors
-    /// What is wrong with the URL, for the operator; never the URL itself.
-    fn open(url: &str, settings: &StoreSettings) -> Result<Self, String>;
+    /// Why the platform cannot speak to it, for the operator.
+    fn open(address: RedisAddress, timeout_ms: u64) -> Result<Self, String>;
 }
 
 impl<E: Endpoint, S: Server> Reach<E, S> {
     /// By the URL's scheme.
     pub fn open(settings: &StoreSettings) -> Self {
-        let Some(url) = settings.url.as_ref().map(Secret::expose_secret) else { return Self::Embedded };
-        if !settings.is_rest() {
-            return S::open(url, settings).map_or_else(Self::Unusable, Self::Server);
+        let timeout_ms = settings.timeout_ms.max(1);
+        if let Some(address) = settings.redis() {
+            return S::open(address, timeout_ms).map_or_else(Self::Unusable, Self::Server);
         }
+        let Some(endpoint) = settings.rest() else { return Self::Embedded };
         let Some(token) = &settings.rest_token else {
             return Self::Unusable("a REST endpoint wants a token: set `UPSTASH_REDIS_REST_TOKEN`".into());
         };
-        let endpoint = E::new(url.trim_end_matches('/').to_owned(), settings.timeout_ms.max(1));
+        let endpoint = E::new(endpoint.to_string(), timeout_ms);
         match RestStore::new(endpoint, token) {
             Ok(store) => Self::Rest(store),
             Err(error) => Self::Unusable(error.to_string()),
@@ -98,12 +99,28 @@ impl<E: Endpoint, S: Server> Store for Reach<E, S> {
     }
 }
 
+/// The one server at an address, for platforms that can speak to one alone.
+///
+/// # Errors
+/// What to write in place of an address of several, for the operator.
+pub fn one_server(servers: RedisServers) -> Result<RedisServer, String> {
+    let scheme = match servers {
+        RedisServers::One(server) => return Ok(server),
+        RedisServers::Socket(_) => "redis+unix",
+        RedisServers::Cluster(_) => "redis-cluster",
+        RedisServers::Sentinels { .. } => "redis-sentinel",
+    };
+    Err(format!(
+        "this build has no store client for `{scheme}://`; use `redis://`, `rediss://` or `https://`"
+    ))
+}
+
 /// On a platform that has no way but HTTP.
 #[derive(Debug)]
 pub struct NoServer(Infallible);
 
 impl Server for NoServer {
-    fn open(_: &str, _: &StoreSettings) -> Result<Self, String> {
+    fn open(_: RedisAddress, _: u64) -> Result<Self, String> {
         Err("this build reaches a store over HTTP alone; set `UPSTASH_REDIS_REST_URL`".into())
     }
 }

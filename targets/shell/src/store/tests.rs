@@ -1,7 +1,7 @@
 use std::{cell::RefCell, collections::VecDeque};
 
 use acip_core::{
-    config::{Document, StoreSettings},
+    config::{Document, StoreSettings, StoreUrl},
     store::Op,
 };
 use futures_util::FutureExt as _;
@@ -131,7 +131,7 @@ fn commands_go_together() {
 #[test]
 fn an_endpoint_is_one_however_its_scheme_is_written() {
     for url in ["https://a", "HTTPS://a", "Http://a/b/"] {
-        let url = Some(Secret::new(url));
+        let url = Some(StoreUrl::parse(url).expect("a URL"));
         let rest_token = Some(Secret::new("t0ken"));
         let settings = StoreSettings { url, rest_token, ..Document::default().store };
         assert!(matches!(Reach::<Told, NoServer>::open(&settings), Reach::Rest(_)), "{settings:?}");
