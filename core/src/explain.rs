@@ -36,7 +36,7 @@ pub struct Explanation {
     pub region: Option<String>,
     /// Whose credential it was, once somebody said so.
     pub credential: Option<Credential>,
-    /// What the store was asked, and whose answer counted.
+    /// What the store was asked, or the process's own memory, and whose answer counted.
     pub store: StoreWhy,
     /// Every limit that counted, with its numbers.
     pub limits: Vec<LimitWhy>,
@@ -273,6 +273,7 @@ fn asked(op: &Op) -> String {
         | Op::Delete { key }
         | Op::Replace { key, .. }
         | Op::Index { key, .. } => ("change", key),
+        Op::Local(op) => return alloc::format!("{} in this process", asked(op)),
     };
     alloc::format!("{what} {key}")
 }

@@ -26,7 +26,7 @@ use crate::{
     routes::RouteKind,
     store::{Ask, Batch, Op},
     telemetry::{Owed, fleet::Fleet, span::Tracer},
-    verdict::{Answer, Closing, Refresh, Reply, Serve, Verdict},
+    verdict::{Answer, Claim, Closing, Refresh, Reply, Serve, Verdict},
 };
 
 /// A compiled document: immutable, swapped as a whole.
@@ -264,7 +264,7 @@ impl Gateway {
             }
         }
         let batch = ask.into_batch();
-        flow.asked = !batch.only_watches();
+        flow.asked = batch.needs_store();
         let exchange = Exchange { gateway: Arc::clone(self), flow, batch, judges };
         if exchange.batch.only_watches() {
             let answers = Answers { cells: crate::store::Cells(&[]), source: crate::plugin::Source::Store };
@@ -382,8 +382,8 @@ impl Exchange {
 }
 
 impl Gateway {
-    fn serve(self: &Arc<Self>, mut flow: Box<Flow>, answer: Answer, refresh: Option<String>) -> Verdict {
-        let refresh = refresh.and_then(|key| {
+    fn serve(self: &Arc<Self>, mut flow: Box<Flow>, answer: Answer, refresh: Option<Claim>) -> Verdict {
+        let refresh = refresh.and_then(|claim| {
             let (now_ms, hold_ms) = (flow.request.facts.now_ms, flow.request.route.timeout_ms);
             // The background request takes the hooks along; the client's own accounts close with none.
             let mut behind = Box::new(Flow::new(flow.request.clone()));
@@ -398,9 +398,9 @@ impl Gateway {
             behind.on_seal = mem::take(&mut flow.on_seal);
             behind.on_fail = mem::take(&mut flow.on_fail);
             behind.on_finish = mem::take(&mut flow.on_finish);
-            behind.on_finish(Refresh::release(key.clone()));
+            behind.on_finish(Refresh::release(claim.clone()));
             match departure::forward(self, behind) {
-                Verdict::Forward(forward) => Some(Refresh::new(forward, key, now_ms, hold_ms)),
+                Verdict::Forward(forward) => Some(Refresh::new(forward, claim, now_ms, hold_ms)),
                 _ => None,
             }
         });

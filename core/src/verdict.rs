@@ -19,7 +19,7 @@ use crate::{
     report::Report,
     request::{Request, RequestHead},
     routes::RouteKind,
-    store::{Ask, Batch, Cells, Op, Slot},
+    store::{Ask, Batch, Cells, Home, Op, Slot},
 };
 
 /// The decision.
@@ -91,7 +91,16 @@ pub struct Serve {
     pub refresh: Option<Refresh>,
 }
 
-/// A request that many want made and one makes: whoever claims it first, of all gateways on the store.
+/// What stands while somebody does what all others then need not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Its key.
+    pub key: String,
+    /// Among whom: all gateways on the store, or the requests of one process.
+    pub home: Home,
+}
+
+/// A request that many want made and one makes: whoever claims it first.
 pub struct Refresh {
     claim: Batch,
     held: Slot<Bytes>,
@@ -100,25 +109,25 @@ pub struct Refresh {
 
 impl Refresh {
     /// `hold_ms`: how long the claim stands if who made it is never heard of again.
-    pub(crate) fn new(forward: Box<Forward>, key: String, now_ms: u64, hold_ms: u64) -> Self {
+    pub(crate) fn new(forward: Box<Forward>, claim: Claim, now_ms: u64, hold_ms: u64) -> Self {
+        let Claim { key, home } = claim;
         let mut ask = Ask::new(now_ms);
-        let held = ask.get(key.clone());
-        let mut claim = ask.into_batch();
+        let held = ask.get_at(home, key.clone());
         let ttl_ms = Some(hold_ms.max(PAUSE_MS));
-        claim.ops.push(Op::Set { key, value: Bytes::from_static(b"1"), ttl_ms, only_new: true });
-        Self { claim, held, forward }
+        ask.tell(home.of(Op::Set { key, value: Bytes::from_static(b"1"), ttl_ms, only_new: true }));
+        Self { claim: ask.into_batch(), held, forward }
     }
 
     /// What ends the claim when the request is over. Not at once: another client may have read the old answer just
     /// before the new one was written, and claim only now.
-    pub(crate) fn release(key: String) -> OnFinish {
+    pub(crate) fn release(Claim { key, home }: Claim) -> OnFinish {
         Box::new(move |flow, _| {
             let value = Bytes::from_static(b"0");
-            flow.writes.push(Op::Set { key, value, ttl_ms: Some(PAUSE_MS), only_new: false });
+            flow.writes.push(home.of(Op::Set { key, value, ttl_ms: Some(PAUSE_MS), only_new: false }));
         })
     }
 
-    /// To be asked of the store before anything else.
+    /// To be asked before anything else.
     pub fn claim(&self) -> &Batch {
         &self.claim
     }

@@ -289,12 +289,24 @@ pub enum LimitBy {
 pub struct Cache {
     /// `CACHE_ENABLED`.
     pub enabled: bool,
+    /// `CACHE_BACKEND`.
+    pub backend: CacheBackend,
     /// `CACHE_TTL_SECONDS`: for opted-in routes whose origin says nothing.
     pub ttl_seconds: u32,
-    /// `CACHE_MAX_SIZE`: entries in the embedded store.
+    /// `CACHE_MAX_SIZE`: entries in the process's own memory, which is the embedded store where that is the store.
     pub max_entries: u32,
     /// `CACHE_MAX_BODY_BYTES`: larger bodies are not stored.
     pub max_body_bytes: u32,
+}
+
+/// Where cached responses are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheBackend {
+    /// In the store, for all gateways on it.
+    #[default]
+    Store,
+    /// In each process, or each instance, for itself.
+    Memory,
 }
 
 /// `[router]`.

@@ -225,11 +225,16 @@ settings! {
         enabled = true, "CACHE_ENABLED", Flag;
             "Whether responses are cached.";
             "Only what the origin or a rule allows is ever stored.";
+        backend = CacheBackend::Store, "CACHE_BACKEND", OneOf(CacheBackend::NAMES);
+            "Where cached responses are kept: `store` shares them among all gateways on the store; `memory` keeps them in \
+             each process, or instance of an edge build, and asks the store nothing about them.";
+            "What one gateway has fetched or purged counts for all of them.";
         ttl_seconds = 60, "CACHE_TTL_SECONDS", Number { min: 0, max: 31_536_000 };
             "Seconds for which a response stays fresh on routes that opt in, where the origin says nothing.";
             "Long enough to spare the backend a crowd, short enough that nobody misses the news.";
         max_entries = 1000, "CACHE_MAX_SIZE", Number { min: 1, max: 10_000_000 };
-            "Entries in the embedded store; the oldest leave first.";
+            "Entries kept in a process, or an instance: by the embedded store, and with `CACHE_BACKEND=memory`. Past so \
+             many, or past 32 MiB (4 MiB in an instance of an edge build), those read least recently leave first.";
             "Some thousand answers are a few megabytes.";
         max_body_bytes = 1_048_576, "CACHE_MAX_BODY_BYTES", Number { min: 1, max: 67_108_864 };
             "Larger bodies are not stored.";

@@ -7,8 +7,8 @@ use super::{
     kind::Kind,
     knob::{Flaw, Knob},
     model::{
-        Algorithm, JobOwnership, LimitBy, LogFormat, LogLevel, OnStoreError, OtlpProtocol, RouteAuth,
-        Sampler, Strategy, WorkerTokens, WorkersFormat,
+        Algorithm, CacheBackend, JobOwnership, LimitBy, LogFormat, LogLevel, OnStoreError, OtlpProtocol,
+        RouteAuth, Sampler, Strategy, WorkerTokens, WorkersFormat,
     },
 };
 use crate::plugin::OnError;
@@ -62,6 +62,7 @@ words! {
         P2cEwma = "p2c-ewma",
         ConsistentHash = "consistent-hash",
     }
+    CacheBackend { Store = "store", Memory = "memory" }
     LogLevel { Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace" }
     Sampler {
         AlwaysOn = "always_on",

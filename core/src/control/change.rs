@@ -10,6 +10,8 @@ use super::{PluginWish, Stored, merge::merge_patch};
 use crate::{
     config::{ConfigErrors, Document},
     gateway::{CompileError, Gateway},
+    plugins::cache::purge,
+    store::Op,
 };
 
 /// What is wanted.
@@ -61,6 +63,8 @@ pub struct Change {
     pub gateway: Gateway,
     /// Whether it differs from what is stored; if not, there is nothing to write.
     pub differs: bool,
+    /// What the store is told in the same batch, whether it takes the change or somebody else was faster.
+    pub besides: Option<Op>,
 }
 
 /// Why a change is not made.
@@ -129,11 +133,19 @@ impl Change {
             return Err(Rejected::TooLong);
         }
         let differs = next.now.overlay != stored.now.overlay;
+        // Whoever kept its cache elsewhere told the store of no change of what it had fetched before.
+        let moved = cache_backend(&next.now.overlay) != cache_backend(&stored.now.overlay);
+        let besides = moved.then(|| purge::everything(&gateway.base().store.key_prefix, now_ms));
         let stored = if differs { next } else { stored.clone() };
         let document = lay(gateway.base(), &stored.now.overlay)?;
         let gateway = gateway.overlaid(document, stored.now.version)?;
-        Ok(Self { stored, gateway, differs })
+        Ok(Self { stored, gateway, differs, besides })
     }
+}
+
+/// What an overlay says of where the cache is.
+fn cache_backend(overlay: &Map<String, Value>) -> Option<&Value> {
+    overlay.get("cache")?.get("backend")
 }
 
 /// An overlay over a base.

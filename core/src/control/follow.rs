@@ -8,8 +8,15 @@ use alloc::{
 };
 
 use super::{Stored, version_of};
-use crate::store::NO_VERSION;
-use crate::{config::LogLevel, event::Event, gateway::Gateway, origins::Board, telemetry::notice};
+use crate::{
+    config::{CacheBackend, LogLevel},
+    event::Event,
+    gateway::Gateway,
+    origins::Board,
+    plugins::cache::purge,
+    store::{Batch, NO_VERSION},
+    telemetry::notice,
+};
 
 /// A text of the store, and what became of it.
 pub struct Followed {
@@ -87,6 +94,15 @@ impl Followed {
 /// `asked`: also where another request has brought a change meanwhile, if this one is newer.
 pub fn is_news(seen: u64, asked: u64, text: &[u8]) -> bool {
     seen == asked || version_of(text) > seen
+}
+
+/// What the memory of a process is told when one gateway takes the place of another: where the cache comes to be kept there, what was
+/// kept there at an earlier time counts no more, for it was not told of changes meanwhile.
+pub fn takes_over(before: &Gateway, after: &Gateway, now_ms: u64) -> Option<Batch> {
+    let (was, is) = (before.document().cache.backend, after.document().cache.backend);
+    let comes = was != is && is == CacheBackend::Memory;
+    let op = comes.then(|| purge::everything(&after.document().store.key_prefix, now_ms))?;
+    Some(Batch { now_ms, ops: Vec::from([op]) })
 }
 
 /// Whether two gateways have the same origins in the same places.

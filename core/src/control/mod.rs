@@ -18,7 +18,7 @@ mod tests;
 
 pub(crate) use change::lay;
 pub use change::{Change, Rejected, Wish};
-pub use follow::{Followed, is_news, same_origins};
+pub use follow::{Followed, is_news, same_origins, takes_over};
 pub use merge::{leaves, merge_patch};
 pub use plugin::{PluginWish, implementations};
 pub use stored::{MAX_STORED_BYTES, Stored, Unreadable, Version, version_of};

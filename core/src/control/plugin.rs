@@ -7,7 +7,7 @@ use alloc::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::config::{Algorithm, Strategy, WorkerTokens, is_custom, suggestion};
+use crate::config::{Algorithm, CacheBackend, Strategy, WorkerTokens, is_custom, suggestion};
 
 /// What is wanted of a plugin. What is none stays as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -77,14 +77,7 @@ impl PluginWish {
             // To ask for what is there already is no change.
             (Some(wanted), None) if *wanted == json!(current) => {}
             (Some(_), None) => {
-                let message = match name {
-                    "cache-plugin" => {
-                        "implementation: the cache is kept in the gateway's store: set `REDIS_URL` and start it anew"
-                            .to_string()
-                    }
-                    _ => format!("implementation: `{current}` is the only one of `{name}`"),
-                };
-                return Err(message);
+                return Err(format!("implementation: `{current}` is the only one of `{name}`"));
             }
         }
         Ok(patch)
@@ -106,6 +99,7 @@ struct SlotPlace {
 fn slot(name: &str) -> Option<SlotPlace> {
     let (section, key, words) = match name {
         "rate-limit-plugin" => ("rate_limit", "algorithm", Algorithm::NAMES),
+        "cache-plugin" => ("cache", "backend", CacheBackend::NAMES),
         "router-plugin" => ("router", "strategy", Strategy::NAMES),
         "auth-plugin" => ("auth", "worker_tokens", WorkerTokens::NAMES),
         _ => return None,

@@ -20,7 +20,7 @@ use crate::{
     outcome::Outcome,
     refusal::Refusal,
     store::{Ask, Cells, Op},
-    verdict::{Answer, OriginFailure, ResponseDraft},
+    verdict::{Answer, Claim, OriginFailure, ResponseDraft},
 };
 
 pub use failures::Failures;
@@ -157,8 +157,8 @@ pub enum Ruling {
     Serve {
         /// The stored answer.
         answer: Answer,
-        /// The key that stands while the origin is asked anew in the background, so that one request at a time does it.
-        refresh: Option<String>,
+        /// What stands while the origin is asked anew in the background, so that one request at a time does it.
+        refresh: Option<Claim>,
     },
 }
 

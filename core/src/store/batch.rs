@@ -1,6 +1,6 @@
 //! What can be asked of the store, and typed places for the answers.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use bytes::Bytes;
 use core::marker::PhantomData;
 
@@ -236,6 +236,9 @@ pub enum Op {
         /// Remove instead.
         remove: bool,
     },
+    /// An operation of one key that counts nothing and watches nothing, in the memory of the process that asks, where that is
+    /// another than the store: see [`Home`](super::Home). Whoever has but one place applies it there.
+    Local(Box<Self>),
 }
 
 /// How long something lives once it was changed.
@@ -316,6 +319,7 @@ impl Op {
             | Self::Delete { .. }
             | Self::Publish { .. }
             | Self::Index { .. } => 0,
+            Self::Local(op) => op.width(),
         }
     }
 }
@@ -369,7 +373,7 @@ impl Ask {
         Self { batch: Batch { now_ms, ops: Vec::new() }, width: 0 }
     }
 
-    fn push<T>(&mut self, op: Op) -> Slot<T> {
+    pub(super) fn push<T>(&mut self, op: Op) -> Slot<T> {
         let slot = Slot { cell: self.width, op: self.batch.ops.len(), kind: PhantomData };
         self.width += op.width();
         self.batch.ops.push(op);

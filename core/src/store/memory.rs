@@ -120,6 +120,7 @@ impl Memory {
         let mut row = Row { cells: Vec::with_capacity(batch.width()), carried: BTreeMap::new() };
         let last = batch.last_together();
         for (at, op) in batch.ops.iter().enumerate() {
+            let op = op.bare();
             match op {
                 Op::Spend { .. } | Op::SpendRecord { .. } => {
                     row.cells.resize(row.cells.len() + op.width(), Cell::Nil);

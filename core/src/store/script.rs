@@ -135,6 +135,7 @@ fn write(batch: &Batch, sink: &mut impl Sink) {
     let last = batch.last_together();
     for (at, op) in batch.ops.iter().enumerate() {
         let fin: &[u8] = if last == Some(at) { b"2" } else { b"1" };
+        let op = op.bare();
         match op {
             Op::Record { key } => {
                 sink.key(key.as_bytes());

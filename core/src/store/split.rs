@@ -9,7 +9,11 @@
 
 use alloc::{collections::BTreeMap, vec, vec::Vec};
 
-use super::{Batch, Cell, Guard, Op, Roster, script::Test};
+use super::{
+    Batch, Cell, Guard, Op, Roster,
+    part::{Building, Part},
+    script::Test,
+};
 
 /// One call of a split batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,9 +21,7 @@ pub struct SlotGroup {
     /// Hash slot of all its keys.
     pub slot: u16,
     /// What to ask there.
-    pub batch: Batch,
-    /// Where its cells belong in the whole row: first cell and number of cells, in the order of the group's row.
-    pub cells: Vec<(usize, usize)>,
+    pub part: Part,
 }
 
 /// A batch taken apart by slot.
@@ -85,13 +87,16 @@ impl Batch {
             places.push((slot, place));
             cell += width;
         }
-        split.first = groups.into_iter().map(|(slot, group)| group.done(slot, self.now_ms)).collect();
+        split.first = groups
+            .into_iter()
+            .map(|(slot, group)| SlotGroup { slot, part: group.done(self.now_ms) })
+            .collect();
         split
     }
 }
 
 impl Split {
-    /// An empty row to [`place`](SlotGroup::place) the groups' rows in.
+    /// An empty row to [`place`](Part::place) the groups' rows in.
     pub fn row(&self) -> Vec<Cell> {
         vec![Cell::Nil; self.width]
     }
@@ -106,37 +111,7 @@ impl Split {
                 groups.entry(*slot).or_default().push(op.clone(), *cell);
             }
         }
-        groups.into_iter().map(|(slot, group)| group.done(slot, self.now_ms)).collect()
-    }
-}
-
-impl SlotGroup {
-    /// Lays this group's row into the whole one.
-    pub fn place(&self, cells: Vec<Cell>, row: &mut [Cell]) {
-        let mut cells = cells.into_iter();
-        for (start, width) in &self.cells {
-            for (place, cell) in row.iter_mut().skip(*start).take(*width).zip(cells.by_ref().take(*width)) {
-                *place = cell;
-            }
-        }
-    }
-}
-
-#[derive(Default)]
-struct Building {
-    ops: Vec<Op>,
-    cells: Vec<(usize, usize)>,
-}
-
-impl Building {
-    fn push(&mut self, op: Op, cell: usize) -> usize {
-        self.cells.push((cell, op.width()));
-        self.ops.push(op);
-        self.ops.len() - 1
-    }
-
-    fn done(self, slot: u16, now_ms: u64) -> SlotGroup {
-        SlotGroup { slot, batch: Batch { now_ms, ops: self.ops }, cells: self.cells }
+        groups.into_iter().map(|(slot, group)| SlotGroup { slot, part: group.done(self.now_ms) }).collect()
     }
 }
 
@@ -162,19 +137,7 @@ impl Op {
             | Self::Delete { key }
             | Self::Publish { channel: key, .. }
             | Self::Index { key, .. } => key,
-        }
-    }
-}
-
-impl Guard {
-    fn op_mut(&mut self) -> Option<&mut usize> {
-        match self {
-            Self::Always => None,
-            Self::IfLive(op)
-            | Self::UnlessLive(op)
-            | Self::IfWorkerMatches(op)
-            | Self::IfWorkerDiffers(op)
-            | Self::IfWorkerUnknown(op) => Some(op),
+            Self::Local(op) => op.key(),
         }
     }
 }

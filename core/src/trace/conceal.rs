@@ -253,7 +253,7 @@ impl Concealed {
             for (place, was) in asked.iter().enumerate() {
                 // What the double would not even ask for is never looked at: its own name does.
                 let is = again.get(place).unwrap_or(was);
-                if let (Op::Get { key: was }, Op::Get { key: is }) = (was, is)
+                if let (Op::Get { key: was }, Op::Get { key: is }) = (was.bare(), is.bare())
                     && let Some(Cell::Bytes(bytes)) = cells.get_mut(cell)
                     && let Some(renamed) = cache::renamed(
                         bytes,

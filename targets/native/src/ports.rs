@@ -180,8 +180,12 @@ impl Ports for NativePorts {
         });
     }
 
+    fn remember(&self, batch: &Batch) -> Vec<Cell> {
+        lock(&self.thread.process.memory).apply(batch)
+    }
+
     fn fall_back(&self, batch: &Batch) -> Option<Vec<Cell>> {
-        Some(lock(&self.thread.process.memory).apply(batch))
+        Some(self.remember(batch))
     }
 
     async fn send(

@@ -14,7 +14,7 @@ use std::{
 use acip_core::{
     Gateway,
     config::Document,
-    control::{Followed, is_news, same_origins, version_of},
+    control::{Followed, is_news, same_origins, takes_over, version_of},
     event::Event,
     gateway::CompileError,
     origins::Board,
@@ -47,7 +47,7 @@ pub struct Process {
     pub live: ArcSwap<Live>,
     /// Held while the gateway in force is exchanged.
     changing: Mutex<()>,
-    /// The embedded store, and what stands in for a remote one.
+    /// The embedded store, what stands in for a remote one, and the cache that this process keeps for itself.
     pub memory: Arc<Mutex<Memory>>,
     /// Commands sent to a remote store.
     pub store_round_trips: AtomicU64,
@@ -188,7 +188,15 @@ impl Process {
         self.say(&followed, &live);
         let changes: Arc<[u8]> = text.into();
         let good = Arc::clone(if followed.errors.is_empty() { &changes } else { &live.good });
-        let next = Arc::new(live.with(followed.gateway, changes, good));
+        self.put(&live, live.with(followed.gateway, changes, good))
+    }
+
+    /// Puts a gateway in the place of another.
+    fn put(&self, before: &Live, next: Live) -> Arc<Live> {
+        if let Some(batch) = takes_over(&before.gateway, &next.gateway, now_ms()) {
+            let _ = lock(&self.memory).apply(&batch);
+        }
+        let next = Arc::new(next);
         self.live.store(Arc::clone(&next));
         next
     }
@@ -250,7 +258,7 @@ impl Process {
         if !is_good || gateway.version() != live.gateway.version() {
             self.say(&newest, &live);
         }
-        self.live.store(Arc::new(live.with(gateway, Arc::clone(&live.changes), good)));
+        let _ = self.put(&live, live.with(gateway, Arc::clone(&live.changes), good));
         Ok(())
     }
 }

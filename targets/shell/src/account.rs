@@ -19,6 +19,7 @@ use http::StatusCode;
 
 use crate::{
     capture::Capture,
+    homes,
     ports::{Ports, Shared},
     upload::Source,
 };
@@ -223,9 +224,9 @@ impl<P: Ports> Account<P> {
     /// again: it is told behind the client's back.
     pub(crate) async fn tell_first(&self, batch: Batch) {
         if self.store_failed {
-            self.ports.write(batch);
-        } else if self.ports.ask(&batch).await.is_err() {
-            let _ = self.ports.fall_back(&batch);
+            homes::write(&self.ports, batch);
+        } else {
+            homes::tell(&self.ports, batch).await;
         }
     }
 
@@ -247,7 +248,7 @@ impl<P: Ports> Drop for Account<P> {
 fn settle<P: Ports>(ports: &P, mut epilogue: Epilogue) {
     tell(ports, &mut epilogue);
     if let Some(batch) = epilogue.batch.take() {
-        ports.write(batch);
+        homes::write(ports, batch);
     }
 }
 

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::{
     account::{Account, Stage},
+    homes::{self, Row},
     ports::Ports,
 };
 
@@ -116,15 +117,7 @@ async fn ask<P: Ports>(account: &mut Account<P>, exchange: Exchange) -> Option<A
     let asked_us = account.ports.mono_us();
     account.store_at_us = asked_us.saturating_sub(account.began_us);
     let Stage::Asking(exchange) = account.stage() else { return None };
-    let (cells, source) = match account.ports.ask(exchange.batch()).await {
-        Ok(cells) => (cells, Source::Store),
-        // What stands in holds no configuration, and must not be taken for a store that lost it.
-        Err(_) => match account.ports.fall_back(&exchange.batch().unwatched()) {
-            Some(cells) => (cells, Source::Fallback),
-            None => (Vec::new(), Source::Down),
-        },
-    };
-    let took_us = account.ports.mono_us().saturating_sub(asked_us);
+    let Row { cells, source, took_us } = homes::row(&account.ports, exchange.batch()).await;
     account.store_us = account.store_us.saturating_add(took_us);
     account.store_failed = source != Source::Store;
     let Stage::Asking(exchange) = account.leave() else { return None };

@@ -16,6 +16,7 @@ use crate::{
     account::{Account, Stage},
     body::Body,
     forward::Client,
+    homes,
     ports::Ports,
     serve::reply,
     upload::Source,
@@ -47,7 +48,7 @@ pub(crate) async fn command<P: Ports>(
         account.enter(Stage::Inquiring(Box::new(inquiry)));
         let Stage::Inquiring(inquiry) = account.stage() else { return Response::new(Body::broken()) };
         let asked_us = account.ports.mono_us();
-        let row = account.ports.ask(inquiry.batch()).await;
+        let row = homes::ask(&account.ports, inquiry.batch()).await;
         let took_us = account.ports.mono_us().saturating_sub(asked_us);
         account.store_us = account.store_us.saturating_add(took_us);
         let Stage::Inquiring(inquiry) = account.leave() else { return Response::new(Body::broken()) };

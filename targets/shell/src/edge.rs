@@ -134,6 +134,10 @@ impl<P: EdgePorts> Ports for P {
         EdgePorts::spawn(self, async move { ports.instance().write(&ports, batch).await });
     }
 
+    fn remember(&self, batch: &Batch) -> Vec<Cell> {
+        self.instance().remember(batch)
+    }
+
     fn fall_back(&self, batch: &Batch) -> Option<Vec<Cell>> {
         Some(self.instance().remember(batch))
     }

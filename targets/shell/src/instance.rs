@@ -13,7 +13,7 @@ use std::{
 use acip_core::{
     Epilogue, ErrorCode, Gateway, Refusal, RequestHead, Status,
     config::{Document, Format, LogLevel, Platform, Source},
-    control::{Followed, is_news, same_origins},
+    control::{Followed, is_news, same_origins, takes_over},
     facts::Entropy,
     origins::Board,
     plugin::Failures,
@@ -249,6 +249,9 @@ impl Instance {
             let board = Followed::board(&before, &self.board.borrow(), &followed.gateway);
             self.board.replace(board);
         }
+        if let Some(batch) = takes_over(&before, &followed.gateway, now_ms) {
+            let _ = self.remember(&batch);
+        }
         self.counts.set(counts(&followed.gateway));
         self.exporter.replace(Exporter::new(followed.gateway.document()));
         self.gateway.replace(Arc::clone(&followed.gateway));
@@ -281,7 +284,8 @@ impl Instance {
         with(&mut self.board.borrow_mut())
     }
 
-    /// The instance's own memory: its store where none is configured, and what stands in while the store is down.
+    /// The instance's own memory: its store where none is configured, what stands in while the store is down, and the cache that
+    /// it keeps for itself.
     pub fn remember(&self, batch: &Batch) -> Vec<store::Cell> {
         self.memory.borrow_mut().apply(batch)
     }

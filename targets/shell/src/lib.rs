@@ -26,6 +26,7 @@ mod command;
 mod edge;
 pub mod export;
 mod forward;
+mod homes;
 mod instance;
 mod pieces;
 pub mod plugins;

@@ -92,6 +92,12 @@ pub trait Ports: Clone + 'static {
         });
     }
 
+    /// The process's own bounded memory, for what operations say is kept there ([`acip_core::store::Home`]), whatever the store is.
+    /// Where a process has none, it holds nothing.
+    fn remember(&self, batch: &Batch) -> Vec<Cell> {
+        self.fall_back(batch).unwrap_or_default()
+    }
+
     /// The process's own bounded memory, which stands in while the store is down; none if this platform has none.
     fn fall_back(&self, batch: &Batch) -> Option<Vec<Cell>>;
 

@@ -19,6 +19,7 @@ use crate::{
     body::Body,
     command::command,
     forward::{Client, forward},
+    homes,
     ports::{Ports, Visitor},
 };
 
@@ -136,7 +137,7 @@ fn refresh_behind<P: Ports>(ports: &P, refresh: Refresh, method: Method) {
     let ports_of_task = ports.clone();
     ports.spawn(async move {
         let ports = ports_of_task;
-        let Ok(cells) = ports.ask(refresh.claim()).await else { return };
+        let Ok(cells) = homes::ask(&ports, refresh.claim()).await else { return };
         let Some(outgoing) = refresh.granted(Cells(&cells)) else { return };
         let account = Account::open(ports.clone(), ports.mono_us());
         let client =

@@ -19,7 +19,8 @@ use acip_core::{
     facts::{Hints, Peer},
     outcome::End,
     plugin::{Plan, Plugin, Ruling},
-    store::{Ask, Batch, Op, StoreError},
+    store::{Ask, Batch, Home, Op, StoreError},
+    verdict::Claim,
 };
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -68,7 +69,7 @@ impl Plugin for Probe {
             }
             let body = Bytes::from_static(b"old");
             let answer = Answer { status: StatusCode::OK, headers: HeaderMap::new(), body, close: false };
-            Ruling::Serve { answer, refresh: Some("claim".into()) }
+            Ruling::Serve { answer, refresh: Some(Claim { key: "claim".into(), home: Home::Store }) }
         }))
     }
 }

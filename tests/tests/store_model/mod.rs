@@ -55,6 +55,7 @@ fn prefixed(op: &Op, prefix: &str) -> Op {
         | Op::Delete { key }
         | Op::Publish { channel: key, .. }
         | Op::Index { key, .. } => key.insert_str(0, prefix),
+        Op::Local(op) => **op = prefixed(op, prefix),
     }
     op
 }

@@ -160,6 +160,7 @@ impl Attempt {
         let mut ask = Ask::new(flow.request.facts.now_ms);
         let text = change.stored.print();
         let slot = ask.replace(self.key.clone(), version, text.clone());
+        change.besides.iter().for_each(|op| ask.tell(op.clone()));
         Act::Ask(
             ask.into_batch(),
             Box::new(move |gateway, flow, answers| match answers.cells.replaced(slot) {

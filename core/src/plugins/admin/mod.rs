@@ -17,7 +17,7 @@ use keys::Deed;
 
 use crate::{
     command::Command,
-    config::Document,
+    config::{CacheBackend, Document},
     control,
     flow::Flow,
     keyspace::Keyspace,
@@ -34,8 +34,10 @@ pub struct Admin {
     /// Where the store has the changes of the configuration.
     config_key: String,
     keyspace: Keyspace,
-    /// Where the store counts what was purged from the cache.
+    /// Where it is counted what was purged from the cache.
     purges_key: String,
+    /// Where the cache is.
+    backend: CacheBackend,
 }
 
 impl Admin {
@@ -45,6 +47,7 @@ impl Admin {
             config_key: control::key(document),
             keyspace: Keyspace::new(document),
             purges_key: purge::place(&document.store.key_prefix),
+            backend: document.cache.backend,
         }
     }
 }
@@ -84,7 +87,7 @@ impl Plugin for Admin {
             }
             Some(Page::KeyRotate(id)) => keys::one(&self.keyspace, &id, Deed::Rotate, ask),
             Some(Page::Events(_)) => events::plan(flow),
-            Some(Page::CachePurge) => purge::plan(flow, self.purges_key.clone()),
+            Some(Page::CachePurge) => purge::plan(flow, self.purges_key.clone(), self.backend),
             _ => Plan::Pass,
         }
     }

@@ -181,7 +181,13 @@ fn what_is_wrong_with_a_change_is_told_at_once_and_nothing_is_stored() {
     );
     check("PATCH", &plugin("router-plugin"), json!({"implementation": "fastest"}), 400, &["router.strategy"]);
     check("PATCH", &plugin("cors-plugin"), json!({"implementation": "other"}), 400, &["is the only one"]);
-    check("PATCH", &plugin("cache-plugin"), json!({"implementation": "other"}), 400, &["set `REDIS_URL`"]);
+    check(
+        "PATCH",
+        &plugin("cache-plugin"),
+        json!({"implementation": "other"}),
+        400,
+        &["cache.backend", "`store`, `memory`"],
+    );
     check("PATCH", &plugin("health-plugin"), json!({"config": {}}), 400, &["has no settings"]);
     check("POST", "/gateway/config/rollback", json!({"version": 4}), 404, &["version 4 is not kept"]);
     check(

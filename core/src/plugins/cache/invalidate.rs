@@ -31,7 +31,8 @@ impl Invalidation {
                 keys.extend(this.key_of_get(&flow.request, &uri, None));
             }
             keys.dedup();
-            flow.writes.extend(keys.into_iter().map(|key| Op::Delete { key }));
+            let home = this.settings.home();
+            flow.writes.extend(keys.into_iter().map(|key| home.of(Op::Delete { key })));
         }));
     }
 

@@ -21,8 +21,8 @@ use crate::{
     outcome::CacheStatus,
     plugin::{Answers, Ruling, Source},
     refusal::{ErrorCode, Refusal},
-    store::{Hash, Slot},
-    verdict::{Answer, OriginFailure},
+    store::{Hash, Home, Slot},
+    verdict::{Answer, Claim, OriginFailure},
 };
 
 /// A question to the store and what it takes to judge the answer.
@@ -48,7 +48,7 @@ impl Lookup {
         if flow.skip_cache {
             return bypass(flow, &self.wants);
         }
-        if answers.source != Source::Store {
+        if self.settings.home() == Home::Store && answers.source != Source::Store {
             // What this process remembers by itself is nobody's cache, and what it would write is lost.
             flow.cache = Some(CacheStatus::Miss);
             flow.cache_detail = Some("fwd=miss; detail=store-unavailable".into());
@@ -81,7 +81,8 @@ impl Lookup {
                 let answer = answer(Cow::Borrowed(&found), &flow.request.head.headers, now_ms, Some(via));
                 let refresh =
                     refresh && flow.request.head.method == Method::GET && !self.wants.only_if_cached;
-                let claim = refresh.then(|| format!("{}:refresh", self.key));
+                let claim = refresh
+                    .then(|| Claim { key: format!("{}:refresh", self.key), home: self.settings.home() });
                 if refresh {
                     self.revisit(flow, entry, Some(found), "stale", true, purges);
                 }

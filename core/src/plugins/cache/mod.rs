@@ -1,4 +1,4 @@
-//! `cache-plugin`: answers of the origin, kept in the store (RFC 9111, RFC 5861, RFC 9211).
+//! `cache-plugin`: answers of the origin, kept in the store or in the process (RFC 9111, RFC 5861, RFC 9211).
 //!
 //! [`key`] says whose entry of what, [`entry`] what it holds, [`vary`] which answer in it fits. [`lookup`]
 //! judges what the store had, [`revisit`] what the origin says to that. All rules stand in pure functions:
@@ -16,12 +16,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::{
-    config::Document,
+    config::{CacheBackend, Document},
     flow::Flow,
     gateway::CompileError,
     plugin::{Plan, Plugin},
     routes::Table,
-    store::Ask,
+    store::{Ask, Home},
 };
 use directives::Directives;
 use invalidate::Invalidation;
@@ -73,12 +73,21 @@ pub struct Cache {
 struct Settings {
     /// `CACHE_ENABLED`.
     enabled: bool,
-    /// Start of store keys.
+    /// `CACHE_BACKEND`.
+    backend: CacheBackend,
+    /// Start of keys.
     prefix: String,
     /// Larger bodies are not stored.
     max_body_bytes: usize,
     /// Our line of `Via` for stored answers; those from the origin get theirs elsewhere.
     via: HeaderValue,
+}
+
+impl Settings {
+    /// Where stored answers are, and all that is known of them.
+    fn home(&self) -> Home {
+        self.backend.into()
+    }
 }
 
 impl Cache {
@@ -90,6 +99,7 @@ impl Cache {
         let via = HeaderValue::try_from(format!("1.1 {}", document.identity.name));
         let settings = Settings {
             enabled: document.cache.enabled,
+            backend: document.cache.backend,
             prefix: document.store.key_prefix.clone(),
             max_body_bytes: usize::try_from(document.cache.max_body_bytes).unwrap_or(usize::MAX),
             via: via.unwrap_or(HeaderValue::from_static("1.1 acip")),
@@ -110,8 +120,8 @@ impl Cache {
         }
         let target = key::target(&request.route, &request.head.uri, flow.outgoing.path_and_query.as_deref());
         let key = key::key(&self.settings.prefix, cache, request, &target);
-        let slot = ask.get(key.clone());
-        let purges = Purges::ask(ask, &self.settings.prefix);
+        let slot = ask.get_at(self.settings.home(), key.clone());
+        let purges = Purges::ask(ask, self.settings.home(), &self.settings.prefix);
         let lookup = Lookup { settings: Arc::clone(&self.settings), key, cache, slot, purges, wants, part };
         Plan::Judge(Box::new(move |flow, answers| lookup.judge(flow, answers)))
     }
@@ -124,6 +134,10 @@ impl Plugin for Cache {
 
     fn priority(&self) -> i32 {
         80
+    }
+
+    fn implementation(&self) -> &'static str {
+        self.settings.backend.name()
     }
 
     fn is_enabled(&self) -> bool {

@@ -6,7 +6,8 @@
 //! in every gateway, also for answers that are on their way.
 //!
 //! A count grows by the time of its purge, so that one which begins anew after the hash is gone never comes back to an
-//! old value. The hash outlives every answer that was stored before its last change.
+//! old value. A cache that is moved from the store to the process, or back, is purged as a whole: what was stored before is not
+//! told of changes meanwhile. The hash outlives every answer that was stored before its last change.
 
 use alloc::{boxed::Box, format, string::String, string::ToString, vec::Vec};
 use bytes::Bytes;
@@ -17,13 +18,13 @@ use sha2::{Digest, Sha256};
 use super::{freshness::MAX_KEPT_MS, key};
 use crate::{
     command::{Act, Command},
-    config::suggestion,
+    config::{CacheBackend, suggestion},
     flow::Flow,
     hex::hex,
     plugin::Plan,
     refusal::{ErrorCode, Refusal},
     request::Request,
-    store::{Add, Ask, Batch, Hash, Op, Slot},
+    store::{Add, Ask, Batch, Hash, Home, Op, Slot},
     verdict::Answer,
 };
 
@@ -33,8 +34,8 @@ pub(super) struct Purges(Vec<(String, u64)>);
 
 impl Purges {
     /// Asks for them.
-    pub(super) fn ask(ask: &mut Ask, prefix: &str) -> Slot<Hash> {
-        ask.hash(place(prefix), READ_FIELDS)
+    pub(super) fn ask(ask: &mut Ask, home: Home, prefix: &str) -> Slot<Hash> {
+        ask.hash_at(home, place(prefix), READ_FIELDS)
     }
 
     /// From the fields and values of the hash in turn.
@@ -68,10 +69,20 @@ fn tags(answer: &HeaderMap) -> impl Iterator<Item = &str> {
     by_comma.chain(by_space).filter(|tag| !tag.is_empty())
 }
 
-/// `POST /gateway/cache/purge`: one command to the store, once the body is there.
-pub(crate) fn plan(flow: &mut Flow, key: String) -> Plan {
+/// The operation that purges everything under a prefix of keys.
+pub(crate) fn everything(prefix: &str, now_ms: u64) -> Op {
+    tally(place(prefix), Vec::from([EVERYTHING.to_string()]), now_ms)
+}
+
+fn tally(key: String, fields: Vec<String>, now_ms: u64) -> Op {
+    let add = |field| Add { field, spill: EVERYTHING.to_string(), by: now_ms.max(1) };
+    Op::Tally { key, adds: fields.into_iter().map(add).collect(), max: MAX_FIELDS, ttl_ms: TTL_MS }
+}
+
+/// `POST /gateway/cache/purge`: one command to the store, once the body is there, or none where the process keeps the cache.
+pub(crate) fn plan(flow: &mut Flow, key: String, backend: CacheBackend) -> Plan {
     let run = Box::new(move |_: &_, flow: &mut Flow, body: Bytes| match read(&body) {
-        Ok(wish) => wish.ask(key, flow),
+        Ok(wish) => wish.ask(key, backend, flow),
         Err(errors) => Act::Refuse(invalid(&errors)),
     });
     flow.command = Some(Command { body_limit: BODY_LIMIT, run });
@@ -93,7 +104,7 @@ impl Wish {
         all.into_iter().chain(paths).chain(self.tags.iter().map(|tag| tag_field(tag))).collect()
     }
 
-    fn ask(self, key: String, flow: &mut Flow) -> Act {
+    fn ask(self, key: String, backend: CacheBackend, flow: &mut Flow) -> Act {
         let now_ms = flow.request.facts.now_ms;
         let subjects = self.paths.iter().chain(&self.tags).cloned();
         flow.audit(
@@ -101,32 +112,34 @@ impl Wish {
             self.all.then(|| EVERYTHING.into()).into_iter().chain(subjects).collect(),
             Vec::new(),
         );
-        let add = |field| Add { field, spill: EVERYTHING.to_string(), by: now_ms.max(1) };
-        let adds = self.fields().into_iter().map(add).collect();
+        let home = Home::from(backend);
         let mut ask = Ask::new(now_ms);
-        let slot = ask.hash(key.clone(), READ_FIELDS);
-        let mut batch = ask.into_batch();
-        // It gives no cell, so the slot stays where it is.
-        batch.ops.insert(0, Op::Tally { key: key.clone(), adds, max: MAX_FIELDS, ttl_ms: TTL_MS });
-        let done = json!({ "purged": { "all": self.all, "paths": self.paths, "tags": self.tags } });
+        ask.tell(home.of(tally(key.clone(), self.fields(), now_ms)));
+        let slot = ask.hash_at(home, key.clone(), READ_FIELDS);
+        let batch = ask.into_batch();
+        let done = json!({
+            "purged": { "all": self.all, "paths": self.paths, "tags": self.tags },
+            // Whose: of a process's own cache, others do not hear.
+            "backend": backend.name(),
+        });
         Act::Ask(
             batch,
             Box::new(move |_, _, answers| {
                 let known = Purges::read(answers.cells.hash(slot)).0.len();
-                after(key, known, now_ms, done)
+                after(home, key, known, now_ms, done)
             }),
         )
     }
 }
 
 /// Counts are too many to be read with every lookup: everything is purged once, and counting begins anew.
-fn after(key: String, known: usize, now_ms: u64, done: Value) -> Act {
+fn after(home: Home, key: String, known: usize, now_ms: u64, done: Value) -> Act {
     if u32::try_from(known).is_ok_and(|known| known < MAX_FIELDS) {
         return Act::Answer(page(&done));
     }
     let fields = Vec::from([(EVERYTHING.to_string(), now_ms.max(1).to_string())]);
     let op = Op::SetHash { key, fields, ttl_ms: Some(TTL_MS), only_new: false };
-    let batch = Batch { now_ms, ops: Vec::from([op]) };
+    let batch = Batch { now_ms, ops: Vec::from([home.of(op)]) };
     Act::Ask(batch, Box::new(move |_, _, _| Act::Answer(page(&done))))
 }
 
@@ -308,7 +321,7 @@ mod tests {
     #[test]
     fn past_what_a_lookup_can_read_everything_is_purged() {
         for (known, asks) in [(0, false), (127, false), (128, true), (500, true)] {
-            let again = matches!(after("k".into(), known, 7, json!({})), Act::Ask(..));
+            let again = matches!(after(Home::Store, "k".into(), known, 7, json!({})), Act::Ask(..));
             assert_eq!(again, asks, "{known}");
         }
     }

@@ -169,10 +169,10 @@ impl Revisit {
     fn write(self, flow: &mut Flow, now_ms: u64) {
         let ttl_ms = self.rest.over_ms().saturating_sub(now_ms);
         let value = self.rest.encode().filter(|_| ttl_ms > 0);
-        flow.writes.push(match value {
+        flow.writes.push(self.settings.home().of(match value {
             Some(value) => Op::Set { key: self.key, value, ttl_ms: Some(ttl_ms), only_new: false },
             None => Op::Delete { key: self.key },
-        });
+        }));
     }
 
     /// A refresh behind a client's back is neither hit nor miss.

@@ -51,7 +51,7 @@ fn a_batch_answers_the_same_whole_and_in_parts() {
         let mut row = split.row();
         assert_eq!(split.first.len(), 2);
         for group in &split.first {
-            group.place(parted.apply(&group.batch), &mut row);
+            group.part.place(parted.apply(&group.part.batch), &mut row);
         }
         let second = split.second(&row);
         assert_eq!(
@@ -59,7 +59,7 @@ fn a_batch_answers_the_same_whole_and_in_parts() {
             [slot(if known { "route" } else { "ip" })]
         );
         for group in second {
-            group.place(parted.apply(&group.batch), &mut row);
+            group.part.place(parted.apply(&group.part.batch), &mut row);
         }
         assert_eq!(row, store.apply(&batch), "{known}");
         assert_eq!(row[0], Cell::Int(known.into()));

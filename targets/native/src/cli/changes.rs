@@ -184,6 +184,7 @@ impl Desk {
             }
             let mut ask = Ask::new(now_ms());
             let slot = ask.replace(self.key.clone(), version, change.stored.print());
+            change.besides.iter().for_each(|op| ask.tell(op.clone()));
             let row = self.client.ask(&ask.into_batch()).await;
             let row = row.map_err(|error| Failure::Runtime(format!("Redis: {error}")))?;
             if Cells(&row).replaced(slot) == Replaced::Written {

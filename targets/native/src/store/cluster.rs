@@ -86,12 +86,12 @@ impl ClusterClient {
         for (group, cells) in
             try_join_all(split.first.iter().map(|group| self.ask_group(group, deadline))).await?
         {
-            group.place(cells, &mut row);
+            group.part.place(cells, &mut row);
         }
         let second = split.second(&row);
         for (group, cells) in try_join_all(second.iter().map(|group| self.ask_group(group, deadline))).await?
         {
-            group.place(cells, &mut row);
+            group.part.place(cells, &mut row);
         }
         for roster in &split.rosters {
             if let Some(cell) = row.get_mut(roster.cell)
@@ -161,8 +161,8 @@ impl ClusterClient {
     ) -> Result<(&'g SlotGroup, Vec<StoreCell>), StoreError> {
         let cells = self
             .caller
-            .ask(&group.batch, async |script, form| {
-                self.send(&script.words(&group.batch, form == Form::Whole), deadline).await
+            .ask(&group.part.batch, async |script, form| {
+                self.send(&script.words(&group.part.batch, form == Form::Whole), deadline).await
             })
             .await?;
         Ok((group, cells))

@@ -72,5 +72,10 @@ fn parts(op: &Op) -> (&'static str, &str, Bytes, Option<u64>) {
         | Op::Hash { key, .. } => ("read", key, Bytes::new(), None),
         Op::SpendRecord { prefix, .. } => ("spend-record", prefix, Bytes::new(), None),
         Op::Workers { index, .. } => ("workers", index, Bytes::new(), None),
+        Op::Local(op) => match parts(op) {
+            ("set", key, value, ttl_ms) => ("local set", key, value, ttl_ms),
+            ("delete", key, value, ttl_ms) => ("local delete", key, value, ttl_ms),
+            (_, key, value, ttl_ms) => ("local", key, value, ttl_ms),
+        },
     }
 }

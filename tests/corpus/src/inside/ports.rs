@@ -12,7 +12,7 @@ use std::{
 
 use acip_core::{
     Epilogue, Gateway, OriginFailure, Report, Status,
-    control::Followed,
+    control::{Followed, takes_over},
     facts::Entropy,
     origins::Board,
     plugin::Failures,
@@ -257,6 +257,9 @@ impl Ports for CasePorts {
         self.0.seen.set(followed.seen);
         let board = Followed::board(&before, &self.0.board.borrow(), &followed.gateway);
         self.0.board.replace(board);
+        if let Some(batch) = takes_over(&before, &followed.gateway, self.0.now_ms()) {
+            self.0.fallback.borrow_mut().apply(&batch);
+        }
         self.0.gateway.replace(Arc::clone(&followed.gateway));
         // It did nothing but say so.
         self.0.asked.borrow_mut().clear();
@@ -277,6 +280,10 @@ impl Ports for CasePorts {
             return Err(StoreDown);
         }
         self.0.store.borrow_mut().apply(batch).map_err(|_| StoreDown)
+    }
+
+    fn remember(&self, batch: &Batch) -> Vec<Cell> {
+        self.0.fallback.borrow_mut().apply(batch)
     }
 
     fn fall_back(&self, batch: &Batch) -> Option<Vec<Cell>> {
