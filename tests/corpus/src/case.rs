@@ -212,6 +212,8 @@ pub enum Need {
     Raw,
     /// A build of which no process sees all requests.
     Edge,
+    /// A build of which one process sees all requests, and remembers them.
+    Memory,
     /// The plugin of `examples/custom-plugin`.
     Example,
     /// A plugin that fails where the document says so.
@@ -231,6 +233,7 @@ impl Need {
         Self::Wire,
         Self::Raw,
         Self::Edge,
+        Self::Memory,
         Self::Example,
         Self::Failing,
     ];

@@ -207,9 +207,15 @@ impl Running {
         let world = &self.world;
         let epilogues = std::mem::take(&mut *world.epilogues.borrow_mut());
         let batches = std::mem::take(&mut *world.asked.borrow_mut());
-        let written: Vec<&Batch> = epilogues.iter().filter_map(|it| it.batch.as_ref()).collect();
+        // What the process keeps for itself is no command.
+        let for_store = |batch: &Batch| match batch.homes() {
+            Some(homes) => Some(homes.store.batch).filter(|rest| !rest.is_empty()),
+            None => Some(batch.clone()),
+        };
+        let written: Vec<Batch> =
+            epilogues.iter().filter_map(|it| for_store(it.batch.as_ref()?)).collect();
         let claims = |batch: &&Batch| matches!(batch.ops.last(), Some(Op::Set { only_new: true, .. }));
-        let asks = batches.iter().filter(|batch| !written.contains(batch) && !claims(batch)).count();
+        let asks = batches.iter().filter(|batch| !written.contains(*batch) && !claims(batch)).count();
         let refreshes = epilogues.len().saturating_sub(1);
         let gateway = self.world.gateway.borrow();
         let document = gateway.document();
@@ -333,6 +339,7 @@ impl Need {
             Self::Wire => "needs the head as it came over the wire",
             Self::Raw => "needs its method, path and host as the client wrote them",
             Self::Edge => "is about builds of which no process sees all requests",
+            Self::Memory => "needs one memory for all requests",
             Self::Example => "needs a build with the example plugin",
             Self::Failing => "needs a build with a plugin that fails",
         }

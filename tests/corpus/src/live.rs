@@ -129,6 +129,7 @@ impl Target for Live {
         let lacks = |need: &&Need| match need {
             Need::Example => !has_example(),
             Need::Edge => Build::current() == Build::Native,
+            Need::Memory => Build::current() != Build::Native,
             _ => true,
         };
         let needs = case.needs.iter().filter(lacks);

@@ -35,6 +35,23 @@ fn every_case_holds_with_the_script_on_redis() {
     assert!(tally.failed.is_empty(), "{}: {tally}", target.name());
 }
 
+/// An answer is kept and used alike wherever that is; only what is about the store itself is left out.
+#[test]
+fn every_case_of_the_cache_holds_where_the_process_keeps_it() {
+    let cases = load(&folder()).unwrap_or_else(|errors| panic!("{}", errors.join("\n")));
+    let of_the_cache = cases.into_iter().filter(|case| case.name.starts_with("cache/"));
+    let cases: Vec<_> = of_the_cache
+        .map(|mut case| {
+            case.variables.entry("CACHE_BACKEND".into()).or_insert_with(|| "memory".into());
+            case
+        })
+        .filter(|case| !case.name.contains("exchanged while it runs") && !case.name.contains(": taken back"))
+        .collect();
+    let mut target = InProcess::new(Memory::default());
+    let tally = run_all(&mut target, &cases, "");
+    assert!(tally.failed.is_empty() && tally.passed > 100, "{}: {tally}", target.name());
+}
+
 /// What can be seen from outside, on the build that `ACIP_TARGET` and `ACIP_TRANSPORT` name.
 #[test]
 fn every_case_that_can_be_seen_from_outside_holds_live() {
