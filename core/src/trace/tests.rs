@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::{line::Line, *};
 use crate::{
     Gateway, Step,
-    config::{Document, Format, Platform, Source as File},
+    config::{CacheBackend, Document, Format, Platform, Source as File},
     plugins::fixture::{facts, head},
     store::Memory,
 };
@@ -80,8 +80,19 @@ fn record(
 
 #[test]
 fn what_was_recorded_is_decided_again_without_a_secret() {
-    let gateway = gateway();
-    let concealed = Concealed::new(&gateway, Pseudonyms::new([7; 32])).unwrap();
+    decided_again(&gateway());
+}
+
+/// The row of a recording says what there was, wherever it was.
+#[test]
+fn what_the_process_kept_is_decided_again_without_a_secret() {
+    let mut document = gateway().document().clone();
+    document.cache.backend = CacheBackend::Memory;
+    decided_again(&Arc::new(Gateway::compile(document).unwrap()));
+}
+
+fn decided_again(gateway: &Arc<Gateway>) {
+    let concealed = Concealed::new(gateway, Pseudonyms::new([7; 32])).unwrap();
     let mut store = Memory::default();
     let key: &[(&str, &str)] = &[("x-api-key", "alice-key-01"), ("cookie", "session=token-in-a-body")];
     let ok: (u16, &[(&str, &str)], &'static str) = (200, &[("content-type", "application/json")], "{}");
@@ -110,7 +121,7 @@ fn what_was_recorded_is_decided_again_without_a_secret() {
     let mut lines: Vec<String> = vec![concealed.document().write()];
     let mut hits = 0;
     for (method, target, fields, origin, expected) in cases {
-        let (recording, status) = record(&gateway, &mut store, (method, target, fields), origin);
+        let (recording, status) = record(gateway, &mut store, (method, target, fields), origin);
         assert_eq!(status, expected, "{method} {target}");
         lines.push(concealed.conceal(recording).write());
     }

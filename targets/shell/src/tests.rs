@@ -2,6 +2,7 @@
 
 mod asked;
 mod command;
+mod homes;
 mod scripted;
 mod slow;
 

@@ -406,6 +406,11 @@ path = "/shared/*"
 auth = "open"
 cache = { mode = "shared" }
 limit = { max_requests = 2, window_ms = 1000, algorithm = "sliding-log" }
+[[routes]]
+path = "/own/*"
+cache = { mode = "per-credential", ttl_seconds = 60 }
+[cache]
+backend = "memory"
 "#,
     r#"
 workers_format = "backend"

@@ -212,8 +212,7 @@ impl Running {
             Some(homes) => Some(homes.store.batch).filter(|rest| !rest.is_empty()),
             None => Some(batch.clone()),
         };
-        let written: Vec<Batch> =
-            epilogues.iter().filter_map(|it| for_store(it.batch.as_ref()?)).collect();
+        let written: Vec<Batch> = epilogues.iter().filter_map(|it| for_store(it.batch.as_ref()?)).collect();
         let claims = |batch: &&Batch| matches!(batch.ops.last(), Some(Op::Set { only_new: true, .. }));
         let asks = batches.iter().filter(|batch| !written.contains(*batch) && !claims(batch)).count();
         let refreshes = epilogues.len().saturating_sub(1);

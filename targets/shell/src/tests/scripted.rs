@@ -65,6 +65,12 @@ pub(super) struct State {
     /// The platform has no random bytes.
     pub(super) no_chance: Slot<bool>,
     pub(super) asked: RefCell<Vec<Batch>>,
+    /// What the process kept for itself.
+    pub(super) kept: RefCell<Vec<Batch>>,
+    /// What the store says to a watch.
+    pub(super) changed: RefCell<Option<Bytes>>,
+    /// It is time to look for changes.
+    pub(super) look_is_due: Slot<bool>,
     pub(super) records: RefCell<Vec<AccessRecord>>,
     pub(super) tasks: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
     /// What keeps spans, where the case has one.
@@ -83,6 +89,9 @@ impl Scripted {
             store_down: Slot::new(false),
             no_chance: Slot::new(false),
             asked: RefCell::default(),
+            kept: RefCell::default(),
+            changed: RefCell::default(),
+            look_is_due: Slot::new(false),
             records: RefCell::default(),
             tasks: RefCell::default(),
             instance: OnceCell::new(),
@@ -231,7 +240,23 @@ impl Ports for Scripted {
         if self.0.store_hangs.get() {
             pending::<()>().await;
         }
-        if self.0.store_down.get() { Err(StoreDown) } else { Ok(vec![Cell::Nil; batch.width()]) }
+        if self.0.store_down.get() {
+            return Err(StoreDown);
+        }
+        let mut row = vec![Cell::Nil; batch.width()];
+        if let (Some(changed), true, Some(first)) =
+            (self.0.changed.borrow().clone(), batch.watches(), row.first_mut())
+        {
+            *first = Cell::Bytes(changed);
+        }
+        Ok(row)
+    }
+    fn look_is_due(&self) -> bool {
+        self.0.look_is_due.get()
+    }
+    fn remember(&self, batch: &Batch) -> Vec<Cell> {
+        self.0.kept.borrow_mut().push(batch.clone());
+        vec![Cell::Int(7); batch.width()]
     }
     fn fall_back(&self, batch: &Batch) -> Option<Vec<Cell>> {
         Some(vec![Cell::Nil; batch.width()])

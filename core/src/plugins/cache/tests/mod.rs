@@ -2,6 +2,7 @@
 //! ask pure functions.
 
 mod codec;
+mod homes;
 mod http;
 mod pure;
 mod random;
