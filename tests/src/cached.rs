@@ -1,11 +1,21 @@
 //! What tests of the cache share: the two kinds of store, a path that answers as told, and waiting until it is stored.
 
-use crate::{Answer, Call, KEY, Stand, wait_for};
+use crate::{Answer, Call, Feature, KEY, Stand, supported, wait_for};
 
 /// With Redis and with the embedded store: what is told of the cache must not depend on which. No limits.
 pub fn stands(environment: &[(&str, &str)]) -> [Stand; 2] {
     let environment = [&[("RATE_LIMIT_ENABLED", "false")], environment].concat();
     [Stand::start(&environment), Stand::embedded(&environment)]
+}
+
+/// As [`stands`], and with Redis and a cache that the process keeps, where all requests of a gateway see one process.
+pub fn all_stands(environment: &[(&str, &str)]) -> Vec<Stand> {
+    let mut stands = Vec::from(stands(environment));
+    if supported(&[Feature::SharedMemory]) {
+        let memory = [("RATE_LIMIT_ENABLED", "false"), ("CACHE_BACKEND", "memory")];
+        stands.push(Stand::start(&[&memory, environment].concat()));
+    }
+    stands
 }
 
 /// A request to the origin's path that answers as the query says; see `cache` in `tests/origin/mirrors.py`.

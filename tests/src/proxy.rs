@@ -22,6 +22,7 @@ pub struct RedisProxy {
     port: u16,
     counts: Arc<Mutex<BTreeMap<String, u64>>>,
     pieces: Arc<AtomicU64>,
+    bytes: Arc<AtomicU64>,
     delay_ms: Arc<AtomicU64>,
     gate: Arc<Gate>,
     open: Arc<Mutex<Vec<TcpStream>>>,
@@ -59,7 +60,8 @@ impl RedisProxy {
         let counts = Arc::new(Mutex::new(BTreeMap::new()));
         let (delay_ms, open) = (Arc::<AtomicU64>::default(), Arc::<Mutex<Vec<TcpStream>>>::default());
         let (gate, pieces) = (Arc::<Gate>::default(), Arc::<AtomicU64>::default());
-        let shared_pieces = Arc::clone(&pieces);
+        let bytes = Arc::<AtomicU64>::default();
+        let (shared_pieces, shared_bytes) = (Arc::clone(&pieces), Arc::clone(&bytes));
         let shared_gate = Arc::clone(&gate);
         let (shared, target) = (Arc::clone(&counts), redis.port());
         let (delay, sockets) = (Arc::clone(&delay_ms), Arc::clone(&open));
@@ -70,14 +72,15 @@ impl RedisProxy {
                 let (Ok(from), Ok(to)) = (client.try_clone(), server.try_clone()) else { continue };
                 let looks = Arc::<AtomicBool>::default();
                 let seen_looks = Arc::clone(&looks);
-                thread::spawn(move || commands(from, to, &counts, &pieces, &looks));
+                let (sent, received) = (Arc::clone(&shared_bytes), Arc::clone(&shared_bytes));
+                thread::spawn(move || commands(from, to, (&counts, &pieces, &sent), &looks));
                 let kept = [client.try_clone(), server.try_clone()].into_iter().flatten();
                 sockets.lock().unwrap_or_else(PoisonError::into_inner).extend(kept);
                 let (delay, gate) = (Arc::clone(&delay), Arc::clone(&shared_gate));
-                thread::spawn(move || replies(server, client, &delay, &gate, &seen_looks));
+                thread::spawn(move || replies(server, client, (&delay, &gate, &received), &seen_looks));
             }
         });
-        Self { port, counts, pieces, delay_ms, gate, open }
+        Self { port, counts, pieces, bytes, delay_ms, gate, open }
     }
 
     /// Where gateways find it.
@@ -118,6 +121,24 @@ impl RedisProxy {
         self.pieces.load(Ordering::Relaxed)
     }
 
+    /// Bytes that went through, in both directions.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// All commands, once there are so many and nothing has come for a while: the epilogue of an answer has no other end to wait
+    /// for.
+    pub async fn at_rest(&self, least: u64) -> u64 {
+        let (mut last, mut same) = (self.total(), 0);
+        while same < 5 || last < least {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let now = self.total();
+            same = if now == last { same + 1 } else { 0 };
+            last = now;
+        }
+        last
+    }
+
     /// All commands seen so far.
     pub fn total(&self) -> u64 {
         self.counts().values().sum()
@@ -127,14 +148,14 @@ impl RedisProxy {
 fn commands(
     mut from: TcpStream,
     mut to: TcpStream,
-    counts: &Mutex<BTreeMap<String, u64>>,
-    pieces: &AtomicU64,
+    (counts, pieces, bytes): (&Mutex<BTreeMap<String, u64>>, &AtomicU64, &AtomicU64),
     looks: &AtomicBool,
 ) {
     let mut decoder = Decoder::default();
     let mut buffer = [0; 16 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         let mut counted = false;
+        bytes.fetch_add(read as u64, Ordering::Relaxed);
         decoder.feed(&buffer[..read]);
         // Counted before it is passed on: who sees an answer sees its command counted.
         while let Some(command) = decoder.next() {
@@ -158,9 +179,15 @@ fn commands(
     let _ = to.shutdown(Shutdown::Both);
 }
 
-fn replies(mut from: TcpStream, mut to: TcpStream, delay_ms: &AtomicU64, gate: &Gate, looks: &AtomicBool) {
+fn replies(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    (delay_ms, gate, bytes): (&AtomicU64, &Gate, &AtomicU64),
+    looks: &AtomicBool,
+) {
     let mut buffer = [0; 16 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
+        bytes.fetch_add(read as u64, Ordering::Relaxed);
         thread::sleep(Duration::from_millis(delay_ms.load(Ordering::Relaxed)));
         if !looks.load(Ordering::Relaxed) {
             gate.pass();

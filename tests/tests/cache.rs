@@ -1,9 +1,9 @@
-//! What is served from the cache, to whom, and how it is told, with Redis and with the embedded store. What becomes of
-//! stored answers past their freshness is in `cache_stale.rs`.
+//! What is served from the cache, to whom, and how it is told: with Redis, with the embedded store, and with a cache that the
+//! process keeps. What becomes of stored answers past their freshness is in `cache_stale.rs`.
 
 use acip_tests::{
     ADMIN, Answer, Feature, KEY, OTHER_KEY, Stand,
-    cached::{ask, stands, stored, told},
+    cached::{all_stands, ask, stored, told},
     supported, wait_for,
 };
 use http::Method;
@@ -19,7 +19,7 @@ async fn hit(stand: &Stand, query: &str) -> Answer {
 
 #[tokio::test]
 async fn a_stored_answer_is_served_with_its_age() {
-    for stand in stands(&[]) {
+    for stand in all_stands(&[]) {
         let query = "cc=max-age=600&body=hello&etag=%22v1%22";
         let first = ask(&stand, query).send().await;
         assert_eq!((first.status.as_u16(), told(&first)), (200, "MISS"));
@@ -71,7 +71,7 @@ async fn a_stored_answer_is_served_with_its_age() {
 
 #[tokio::test]
 async fn an_answer_is_for_the_credential_and_the_fields_it_was_made_for() {
-    for stand in stands(&[]) {
+    for stand in all_stands(&[]) {
         let query = "cc=max-age=600&key=own";
         assert_eq!(hit(&stand, query).await.json()["n"], 1);
         let path = format!("/_test/cache?{query}");
@@ -105,7 +105,7 @@ async fn an_answer_is_for_the_credential_and_the_fields_it_was_made_for() {
 
 #[tokio::test]
 async fn what_must_not_be_stored_is_not() {
-    for stand in stands(&[("CACHE_MAX_BODY_BYTES", "10000")]) {
+    for stand in all_stands(&[("CACHE_MAX_BODY_BYTES", "10000")]) {
         let cases = [
             "key=silent",
             "cc=no-store",
@@ -142,7 +142,7 @@ async fn what_must_not_be_stored_is_not() {
 
 #[tokio::test]
 async fn a_change_makes_what_is_stored_invalid() {
-    for stand in stands(&[]) {
+    for stand in all_stands(&[]) {
         let query = "cc=max-age=600&key=changed";
         hit(&stand, query).await;
         let path = format!("/_test/cache?{query}");
@@ -153,7 +153,7 @@ async fn a_change_makes_what_is_stored_invalid() {
 
 #[tokio::test]
 async fn queue_statistics_are_shared_for_ten_seconds_and_closed() {
-    for stand in stands(&[]) {
+    for stand in all_stands(&[]) {
         let (path, alias) = ("/api/v1/jobs/stats/queue", "/api/v1/queue/stats");
         for path in [path, alias] {
             assert_eq!(stand.get(path).send().await.status, 401);
@@ -178,7 +178,7 @@ async fn queue_statistics_are_shared_for_ten_seconds_and_closed() {
 
 #[tokio::test]
 async fn a_poller_never_sees_a_stale_job() {
-    for stand in stands(&[]) {
+    for stand in all_stands(&[]) {
         stand.switch("simulate?workers=0").await;
         let http = stand.http();
         let told_worker =

@@ -1,11 +1,11 @@
 //! Stored answers past their freshness: revalidated, served while they are refreshed, served in place of errors; and
-//! answers that broke off, which are never stored. With Redis and with the embedded store.
+//! answers that broke off, which are never stored. With Redis, with the embedded store, and with a cache that the process keeps.
 
 use std::{sync::Mutex, time::Duration};
 
 use acip_tests::{
     Feature, Gateway, KEY, Stand,
-    cached::{ask, stands, stored, told},
+    cached::{all_stands, ask, stands, stored, told},
     supported, wait_for,
 };
 use futures_util::future::join_all;
@@ -27,7 +27,7 @@ async fn asked_whether(stand: &Stand) -> Vec<Option<String>> {
 
 #[tokio::test]
 async fn the_origin_is_asked_whether_an_answer_still_holds() {
-    for stand in stands(&[]) {
+    for stand in all_stands(&[]) {
         let query = "cc=max-age=600&etag=%22v1%22";
         let first = ask(&stand, query).send().await;
         assert_eq!(told(&first), "MISS");
@@ -63,7 +63,7 @@ async fn the_origin_is_asked_whether_an_answer_still_holds() {
 
 #[tokio::test]
 async fn a_stale_answer_is_served_while_it_is_refreshed() {
-    for stand in stands(&[]) {
+    for stand in all_stands(&[]) {
         let query = "cc=max-age=2,stale-while-revalidate=600";
         assert_eq!(ask(&stand, query).send().await.json()["n"], 1);
         stored(|| ask(&stand, query)).await;
@@ -110,7 +110,7 @@ async fn a_stale_answer_is_refreshed_by_one_of_all() {
 
 #[tokio::test]
 async fn a_stale_answer_stands_in_for_an_error() {
-    for mut stand in stands(&[]) {
+    for mut stand in all_stands(&[]) {
         let covered = "cc=max-age=3,stale-if-error=600&fail_after=2&key=a";
         let bare = "cc=max-age=3&fail_after=2&key=b";
         let dead = "cc=max-age=3,stale-if-error=600&key=c";

@@ -23,6 +23,7 @@ use tokio::{net::TcpListener, task::JoinHandle, time};
 
 const PATH: &str = "/v1/models";
 const ROUTER: &str = "/gateway/plugins/router-plugin";
+const CACHE: &str = "/gateway/plugins/cache-plugin";
 const CLIENTS: usize = 8;
 const RATE: u64 = 2_000;
 /// Exchanges, rotations and changes, each.
@@ -157,6 +158,13 @@ async fn everything_changes_under_load() {
             http.get(ROUTER).bearer(ADMIN).send().await.json()["implementation"] == strategy
         };
         slowest[1] = slowest[1].max(seen("a strategy", at, &both, shows).await);
+        let backend = ["memory", "store"][round % 2];
+        let at = Instant::now();
+        admin(&http, Method::PATCH, CACHE, &json!({"implementation": backend})).await;
+        let shows = async |http: &Http| {
+            http.get(CACHE).bearer(ADMIN).send().await.json()["implementation"] == backend
+        };
+        slowest[1] = slowest[1].max(seen("a cache", at, &both, shows).await);
     }
     for round in 0..rounds {
         let key = admin(&http, Method::POST, "/gateway/keys", &json!({"name": format!("load-{round}")}))
@@ -204,8 +212,8 @@ async fn everything_changes_under_load() {
     // How many there were in a second is the machine's affair; that they went on is not.
     assert!(sent >= 5 * rounds as u64, "{sent} requests while {rounds} rounds of changes went on");
     println!(
-        "{}: {sent} requests in {:.1} s, {:.0} a second; slowest change in ms: plugin switched {}, limiter and strategy \
-         exchanged {}, key rotated {}, configuration changed {}",
+        "{}: {sent} requests in {:.1} s, {:.0} a second; slowest change in ms: plugin switched {}, limiter, strategy and \
+         cache exchanged {}, key rotated {}, configuration changed {}",
         Target::current().name(),
         took.as_secs_f64(),
         sent as f64 / took.as_secs_f64(),

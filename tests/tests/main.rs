@@ -4,6 +4,7 @@
 mod admin_keys;
 mod bad_input;
 mod cache;
+mod cache_memory;
 mod cache_stale;
 mod cli;
 mod components;

@@ -3,7 +3,9 @@
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use acip_tests::{
-    ADMIN, Cli, Feature, Gateway, KEY, OTHER_KEY, Origin, Stand, Target, supported, wait_until,
+    ADMIN, Cli, Feature, Gateway, KEY, OTHER_KEY, Origin, Stand, Target,
+    cached::{ask, stored, told},
+    supported, wait_until,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -105,6 +107,39 @@ async fn what_a_server_decided_is_decided_again_and_explained() {
     {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }
+}
+
+/// What the process kept for itself is in the recording's row like all that the store said.
+#[tokio::test]
+async fn an_answer_from_the_process_is_decided_again() {
+    if !supported(&[Feature::Process]) {
+        return;
+    }
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("trace.jsonl");
+    let path = path.to_str().expect("text");
+    let mut stand = Stand::start(&[("TRACE_RECORD", path), ("CACHE_BACKEND", "memory")]);
+    let query = "cc=max-age=600";
+    assert_eq!(told(&ask(&stand, query).send().await), "MISS");
+    assert_eq!(told(&stored(|| ask(&stand, query)).await), "HIT");
+    assert_eq!(stand.http().delete(&format!("/_test/cache?{query}")).key(KEY).send().await.status, 200);
+    stand.gateway.signal("TERM");
+    assert_eq!(stand.gateway.wait(), Some(0));
+
+    let replayed = Cli::new(&["replay", path]).run();
+    assert_eq!(replayed.code, Some(0), "{replayed:?}");
+    let text = fs::read_to_string(path).expect("a file");
+    let explanations =
+        text.lines().enumerate().filter(|(_, line)| line.contains("/_test/cache")).map(|(place, _)| {
+            let line = (place + 1).to_string();
+            let explained = Cli::new(&["explain", path, "--json", "--line", &line]).run();
+            serde_json::from_str::<Value>(&explained.stdout).unwrap_or_else(|_| panic!("{explained:?}"))
+        });
+    let hit = explanations.into_iter().find(|why| why["cache"]["status"] == "HIT").expect("a hit");
+    let asked = hit["store"]["asked"].as_array().expect("a list");
+    let here =
+        asked.iter().filter(|it| it.as_str().is_some_and(|it| it.ends_with(" in this process"))).count();
+    assert_eq!((here, &hit["store"]["source"]), (2, &json!("store")), "{asked:?}");
 }
 
 /// Where there are no files, recordings are lines of the platform's log among others.

@@ -258,6 +258,7 @@ const LOAD_ROUNDS: u32 = 20;
 pub(crate) const PORTABLE: &[&str] = &[
     "admin_keys",
     "cache",
+    "cache_memory",
     "cache_stale",
     "cors",
     "credentials",
@@ -288,6 +289,7 @@ pub(crate) const PORTABLE: &[&str] = &[
 const ABOUT_THE_STORE: &[&str] = &[
     "admin_keys",
     "cache",
+    "cache_memory",
     "credentials",
     "jobs",
     "limits",
