@@ -4,7 +4,7 @@
 use alloc::{format, string::String};
 use core::net::IpAddr;
 
-use crate::config::Document;
+use crate::{address::address_text, config::Document};
 
 /// Key names under the document's prefix.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl Keyspace {
 
     /// A limit counted per client address.
     pub(crate) fn by_address(&self, address: IpAddr, name: &str) -> String {
-        format!("{}ratelimit:{{ip:{address}}}:{name}", self.prefix)
+        [&self.prefix, "ratelimit:{ip:", &address_text(address), "}:", name].concat()
     }
 
     /// A limit counted per worker.

@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 
 use crate::{
+    address::address_text,
     event::Event,
     origins::OriginId,
     plugin::tell_all,
@@ -224,7 +225,7 @@ pub(crate) fn finish(closing: Closing, outcome: Outcome) -> Epilogue {
             status,
             identity,
             tenant,
-            client: alloc::string::ToString::to_string(&request.client),
+            client: address_text(request.client),
             refused,
             cache: flow.cache,
             audit: flow.audit,

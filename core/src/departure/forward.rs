@@ -15,6 +15,7 @@ use http::{
 
 use super::{VERSION, dress::set};
 use crate::{
+    address::address_text,
     flow::Flow,
     gateway::Gateway,
     http::{forwarded, hop, names, trace},
@@ -112,7 +113,7 @@ fn fields(gateway: &Gateway, request: &Request, upgrade: bool) -> HeaderMap {
 /// Who asked, over what, for which host: rebuilt from what was verified, never passed on.
 fn provenance(gateway: &Gateway, request: &Request, headers: &mut HeaderMap) {
     let head = &request.head;
-    let trusted = |name: HeaderName| head.headers.get(name).filter(|_| request.via_trusted_proxy);
+    let trusted = |name: HeaderName| if request.via_trusted_proxy { head.headers.get(name) } else { None };
     let proto = trusted(names::X_FORWARDED_PROTO).and_then(|value| match value.as_bytes() {
         b"https" => Some("https"),
         b"http" => Some("http"),
@@ -134,7 +135,7 @@ fn provenance(gateway: &Gateway, request: &Request, headers: &mut HeaderMap) {
             listed.push_str(", ");
             tagged.push_str(", ");
         }
-        let address = ip.to_string();
+        let address = address_text(*ip);
         listed.push_str(&address);
         tagged.push_str("for=");
         forwarded::push_node(&mut tagged, *ip, &address);

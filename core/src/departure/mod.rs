@@ -91,6 +91,11 @@ pub fn duration_header(elapsed_us: u64) -> (HeaderName, HeaderValue) {
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len().saturating_add(2));
     out.push('"');
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        out.push_str(text);
+        out.push('"');
+        return out;
+    }
     for char in text.chars() {
         match char {
             '"' | '\\' => out.extend(['\\', char]),
