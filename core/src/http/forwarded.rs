@@ -20,13 +20,14 @@ pub(crate) fn chain(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Vec
     if !readable(names::X_FORWARDED_FOR) || !readable(header::FORWARDED) {
         return unverified;
     }
+    // Collected, because quoting can only be read from the left.
     let listed = headers.contains_key(names::X_FORWARDED_FOR).then(|| {
-        let entries = list::members(headers, &names::X_FORWARDED_FOR).rev().map(address);
-        walk(peer, entries, trusted)
+        let entries: Vec<_> = list::members(headers, &names::X_FORWARDED_FOR).collect();
+        walk(peer, entries.into_iter().rev().map(address), trusted)
     });
     let tagged = headers.contains_key(header::FORWARDED).then(|| {
-        let entries = list::members(headers, &header::FORWARDED).rev().map(forwarded_for);
-        walk(peer, entries, trusted)
+        let entries: Vec<_> = list::members(headers, &header::FORWARDED).collect();
+        walk(peer, entries.into_iter().rev().map(forwarded_for), trusted)
     });
     match (listed, tagged) {
         // A proxy that writes one of the two passes the client's own version of the other: believe neither.

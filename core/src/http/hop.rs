@@ -59,7 +59,9 @@ impl Bound {
         let mut named = Vec::new();
         if headers.contains_key(header::CONNECTION) {
             let options = list::members(headers, &header::CONNECTION);
-            let names = options.filter_map(|option| HeaderName::try_from(option).ok());
+            // The usual option names a field that is of the connection in any case.
+            let others = options.filter(|option| !option.eq_ignore_ascii_case(names::KEEP_ALIVE.as_str()));
+            let names = others.filter_map(|option| HeaderName::try_from(option).ok());
             // INVARIANT: what frames or addresses a message is never an option of a connection; a peer that
             // says so wants the next hop to read another message than we did.
             named.extend(names.filter(|name| !MESSAGE.contains(name)));

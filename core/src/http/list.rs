@@ -8,11 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 pub(crate) fn members<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
-) -> impl DoubleEndedIterator<Item = &'a str> + use<'a> {
-    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|line| {
-        // Collected, because quoting can only be read from the left and callers walk from the right.
-        split(line, ',').collect::<alloc::vec::Vec<_>>()
-    })
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|line| split(line, ','))
 }
 
 /// Whether `Accept` names this media type, with a weight that is not zero (RFC 9110 §12.5.1).

@@ -2,6 +2,7 @@
 //! compares numbers. Where the origin says nothing, a route's own `ttl_seconds` holds, then a guess if the route asks for
 //! guesses (§4.2.2), else nothing.
 
+use core::cell::LazyCell;
 use http::{HeaderMap, StatusCode, header};
 
 use super::{
@@ -45,28 +46,31 @@ pub(super) enum Use {
 }
 
 impl Life {
-    /// Reads it from a response; none where nobody says how long it lives. Times are unix ms.
+    /// Reads it from a response that has `said` this; none where nobody says how long it lives. Times are unix ms.
     pub(super) fn read(
         status: StatusCode,
         headers: &HeaderMap,
+        said: &Directives,
         sent_ms: u64,
         received_ms: u64,
         unsaid: Unsaid,
     ) -> Option<Self> {
-        let said = Directives::of_response(headers);
-        let date_s = dates::field(headers, &header::DATE);
+        // Read only where it matters: most answers say nothing of their life.
+        let date_s = LazyCell::new(|| dates::field(headers, &header::DATE));
         let received_s = i64::try_from(received_ms / 1000).unwrap_or(i64::MAX);
         let expires = headers.contains_key(header::EXPIRES).then(|| {
             // An unreadable date is one in the past (§5.3).
             let expires_s = dates::field(headers, &header::EXPIRES).unwrap_or(i64::MIN);
-            let lifetime_s = expires_s.saturating_sub(date_s.unwrap_or(received_s));
+            let lifetime_s = expires_s.saturating_sub((*date_s).unwrap_or(received_s));
             u64::try_from(lifetime_s).unwrap_or(0)
         });
         let fallback = || unsaid.ttl_s.filter(|_| status == StatusCode::OK).map(u64::from);
         let guess = || {
-            let may = unsaid.heuristic && (said.public || GUESSED.contains(&status));
-            let modified_s = dates::field(headers, &header::LAST_MODIFIED).filter(|_| may)?;
-            let unchanged_s = date_s.unwrap_or(received_s).saturating_sub(modified_s);
+            if !unsaid.heuristic || !(said.public || GUESSED.contains(&status)) {
+                return None;
+            }
+            let modified_s = dates::field(headers, &header::LAST_MODIFIED)?;
+            let unchanged_s = (*date_s).unwrap_or(received_s).saturating_sub(modified_s);
             Some((u64::try_from(unchanged_s).unwrap_or(0) / 10).min(MAX_GUESS_S))
         };
         let explicit = said.s_maxage_s.or(said.max_age_s).or(expires);
@@ -74,7 +78,7 @@ impl Life {
 
         // §4.2.3. Dates have whole seconds: comparing them with a finer clock would age every answer by half
         // of one.
-        let apparent_s = date_s.map_or(0, |date_s| received_s.saturating_sub(date_s).max(0));
+        let apparent_s = (*date_s).map_or(0, |date_s| received_s.saturating_sub(date_s).max(0));
         let delay_ms = received_ms.saturating_sub(sent_ms);
         // An age that cannot be read is taken for more than anybody allows.
         let told_ms = age_s(headers).map_or(u64::MAX, |age_s| age_s.saturating_mul(1000));

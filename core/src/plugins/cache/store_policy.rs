@@ -85,7 +85,7 @@ pub(super) fn storable(
     if forbidden || !for_anybody {
         return None;
     }
-    let life = Life::read(head.status, headers, sent_ms, received_ms, unsaid)?;
+    let life = Life::read(head.status, headers, &said, sent_ms, received_ms, unsaid)?;
     let selector = Selector::of(key, &request.head.headers, headers)?;
     let mut headers = headers.clone();
     // The length is the stored body's; the age is in `life`.
@@ -119,8 +119,8 @@ fn is_bearer(value: &HeaderValue) -> bool {
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
-    kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"))
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..EVENT_STREAM.len()));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(EVENT_STREAM))
 }
 
 fn fields_bytes(headers: &HeaderMap) -> usize {
@@ -141,6 +141,8 @@ const PASSING: [StatusCode; 10] = [
     StatusCode::TOO_MANY_REQUESTS,
     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
 ];
+/// How the type of a stream of events begins.
+const EVENT_STREAM: &[u8] = b"text/event-stream";
 /// The states of a job that are its last.
 const OVER: [&str; 3] = ["completed", "failed", "cancelled"];
 /// Options of `Connection` that name no field which an origin reads.
