@@ -167,7 +167,7 @@ impl Flow {
             cache: None,
             cache_detail: None,
             outgoing: Outgoing::default(),
-            events: Vec::new(),
+            events: Vec::with_capacity(USUAL_EVENTS),
             writes: Vec::new(),
             response_remove: Vec::new(),
             chosen_limits: Vec::new(),
@@ -217,6 +217,9 @@ impl Flow {
         self.on_finish.push(hook);
     }
 }
+
+/// Of a request that goes to an origin, from its arrival to its end.
+const USUAL_EVENTS: usize = 6;
 
 /// Who changes what the admin API changes.
 pub(crate) const ADMIN: &str = "ADMIN_TOKEN";

@@ -48,6 +48,10 @@ fn size(head: &RequestHead, limits: &Limits) -> Option<Refusal> {
 }
 
 fn single(headers: &HeaderMap) -> Option<Refusal> {
+    // As many lines as names: none stands twice.
+    if headers.len() == headers.keys_len() {
+        return None;
+    }
     let repeated = |name: &HeaderName| headers.get_all(name).iter().nth(1).is_some();
     if SINGLE.iter().any(repeated) {
         let message = "a field that may stand once stands twice; send one of `Host`, `Content-Length`, `Content-Type`, `Authorization`";
@@ -108,8 +112,11 @@ fn host(head: &RequestHead) -> Option<Refusal> {
         return (!implied).then(|| bad("host", "`Host` is missing"));
     };
     let valid = |authority: &Authority| {
-        let port = authority.port_u16().is_some() || authority.as_str() == authority.host();
-        !authority.host().is_empty() && !authority.as_str().contains('@') && port
+        let (text, name) = (authority.as_str(), authority.host());
+        let port = |rest: &str| {
+            rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
+        };
+        !name.is_empty() && !text.contains('@') && text.strip_prefix(name).is_some_and(port)
     };
     let Some(host) = field.to_str().ok().and_then(|text| text.parse::<Authority>().ok()).filter(valid) else {
         return Some(bad("host", "`Host` is not a host with an optional port"));

@@ -26,10 +26,22 @@ pub(crate) fn read(uri: &Uri) -> Result<Path<'_>, &'static str> {
     if uri.query().is_some_and(|query| query.bytes().any(|byte| byte.is_ascii_control())) {
         return Err("the query must not hold control characters");
     }
+    if is_plain(raw) {
+        return Ok(Path { decoded: shorten(Cow::Borrowed(raw)), lax: None });
+    }
     let decoded = decode(raw)?;
     segments(&decoded)?;
     let lax = lax(&decoded)?;
     Ok(Path { decoded: shorten(decoded), lax })
+}
+
+/// Whether a path can be read in one way only, as is seen at a glance of nearly every path there is: nothing to decode, no
+/// dots, no parameters, no capital letters, no empty segments.
+fn is_plain(path: &str) -> bool {
+    let plain =
+        |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'/' | b'-' | b'_');
+    let bytes = path.as_bytes();
+    bytes.iter().all(plain) && !bytes.windows(2).any(|pair| pair == b"//")
 }
 
 /// Percent-decodes a path strictly (RFC 3986 §2.1).
