@@ -162,7 +162,6 @@ impl Keys {
 
     /// Sets a key, in the bounds of its kind; see the module's head for what then goes.
     pub(super) fn put(&mut self, key: &str, value: Value, expires: Option<u64>) {
-        self.remove(key);
         let kind = match &value {
             Value::Hash(_) => Kind::Record,
             Value::Limit { .. } | Value::Log { .. } => Kind::Limiter,
@@ -171,6 +170,8 @@ impl Keys {
         };
         let bytes = KEY_BYTES + 2 * key.len() + value.bytes();
         let entry = Entry { value, kind, expires: expires.unwrap_or(u64::MAX), bytes, read: self.reads };
+        let Some(entry) = self.exchange(key, entry) else { return };
+        self.remove(key);
         while !self.shelf(kind).fits(bytes) {
             let Some(victim) = self.shelf(kind).victim(kind) else {
                 // A log past the bound of all limits stays: dropping it would lift its limit.
@@ -189,6 +190,28 @@ impl Keys {
             shelf.by_read.insert((entry.read, name.clone()));
         }
         self.map.insert(name, entry);
+    }
+
+    /// Puts an entry in the place of one of the same kind and size, as every count of a limit does: nothing else has to go,
+    /// and the key need not be made anew. Gives it back where there is none such.
+    fn exchange(&mut self, key: &str, entry: Entry) -> Option<Entry> {
+        let same = |held: &&mut Entry| held.kind == entry.kind && held.bytes == entry.bytes;
+        if entry.kind == Kind::Cache || !self.shelf(entry.kind).holds_all() {
+            return Some(entry);
+        }
+        let Some(held) = self.map.get_mut(key).filter(same) else { return Some(entry) };
+        let (kind, now, before) = (entry.kind, entry.expires, held.expires);
+        *held = entry;
+        if now != before
+            && let Some((name, _)) = self.map.get_key_value(key)
+        {
+            let mut place = (before, Arc::clone(name));
+            let shelf = self.shelf_mut(kind);
+            shelf.by_expiry.remove(&place);
+            place.0 = now;
+            shelf.by_expiry.insert(place);
+        }
+        None
     }
 
     /// Gives an admission of a log back.
@@ -242,6 +265,11 @@ impl Shelf {
 
     fn fits(&self, bytes: usize) -> bool {
         self.by_expiry.len() < self.max_keys && self.bytes + bytes <= self.max_bytes
+    }
+
+    /// Whether what is there is within the bounds.
+    fn holds_all(&self) -> bool {
+        self.by_expiry.len() <= self.max_keys && self.bytes <= self.max_bytes
     }
 
     /// The key to go next; none if all are to stay.
