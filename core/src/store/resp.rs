@@ -100,7 +100,7 @@ pub fn encode<T: AsRef<[u8]>>(args: &[T], out: &mut Vec<u8>) {
 /// Appends a type byte, a length and CR LF.
 pub(super) fn head(kind: u8, length: usize, out: &mut Vec<u8>) {
     out.push(kind);
-    decimal(u64::try_from(length).unwrap_or(u64::MAX), out);
+    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 
@@ -109,21 +109,6 @@ pub(super) fn bulk(bytes: &[u8], out: &mut Vec<u8>) {
     head(b'$', bytes.len(), out);
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");
-}
-
-/// Appends the decimal digits of a number, without going through a formatter.
-pub(super) fn decimal(mut number: u64, out: &mut Vec<u8>) {
-    let start = out.len();
-    loop {
-        out.push(b'0' + u8::try_from(number % 10).unwrap_or_default());
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    if let Some(digits) = out.get_mut(start..) {
-        digits.reverse();
-    }
 }
 
 /// The cells of a reply to a batch of this width.

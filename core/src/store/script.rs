@@ -7,7 +7,7 @@ use sha1::{Digest, Sha1};
 
 use super::{
     Batch, Guard, Life, LimitSpec, Op,
-    resp::{bulk, decimal, head},
+    resp::{bulk, head},
     rest::text_of,
 };
 use crate::config::Algorithm;
@@ -36,9 +36,7 @@ trait Sink {
     fn key(&mut self, key: &[u8]);
     fn arg(&mut self, arg: &[u8]);
     fn number(&mut self, number: u64) {
-        let mut digits = Vec::with_capacity(20);
-        decimal(number, &mut digits);
-        self.arg(&digits);
+        self.arg(itoa::Buffer::new().format(number).as_bytes());
     }
     /// Bytes of any kind; tells whether they were written as text.
     fn value(&mut self, value: &[u8]) -> bool {
@@ -118,14 +116,16 @@ impl Default for Script {
 }
 
 fn encode(command: &[u8], script: &[u8], batch: &Batch, out: &mut Vec<u8>) {
-    let mut wire = Wire::default();
+    let mut wire = Wire {
+        keys: Vec::with_capacity(USUAL_BYTES),
+        args: Vec::with_capacity(USUAL_BYTES),
+        ..Wire::default()
+    };
     write(batch, &mut wire);
     head(b'*', 3 + wire.key_count + wire.arg_count, out);
     bulk(command, out);
     bulk(script, out);
-    let mut count = Vec::new();
-    decimal(wire.key_count.try_into().unwrap_or(u64::MAX), &mut count);
-    bulk(&count, out);
+    bulk(itoa::Buffer::new().format(wire.key_count).as_bytes(), out);
     out.append(&mut wire.keys);
     out.append(&mut wire.args);
 }
@@ -408,6 +408,9 @@ impl Sink for Lists {
         as_text
     }
 }
+
+/// Of the keys, or of the arguments, of a request's batch.
+const USUAL_BYTES: usize = 512;
 
 /// Latest moment and longest time to live: 10^15 ms, some 31,000 years, and far below 2^53.
 const MAX_MS: u64 = 1_000_000_000_000_000;

@@ -50,6 +50,13 @@ enum Token {
     Wait,
 }
 
+/// What a line without text of its own says.
+enum Read {
+    Value(Reply),
+    /// The length of what follows.
+    Length(i64),
+}
+
 impl Default for RespLimits {
     /// Far above any answer to a batch, far below what would hurt.
     fn default() -> Self {
@@ -163,8 +170,8 @@ impl Decoder {
         Ok(Some(Token::Value(if kind == b'!' { Reply::Error(body) } else { Reply::Bulk(body) })))
     }
 
-    /// Reads up to the next line end.
-    fn line(&mut self) -> Result<Option<Bytes>, RespError> {
+    /// The length of the line at the front, without its end; none until that is there.
+    fn line(&mut self) -> Result<Option<usize>, RespError> {
         let fresh = self.buffer.get(self.scanned..).unwrap_or_default();
         let Some(at) = fresh.iter().position(|byte| *byte == b'\n') else {
             self.scanned = self.buffer.len();
@@ -175,12 +182,16 @@ impl Decoder {
         if end > self.limits.line {
             return Err(RespError::LineTooLong);
         }
-        let mut line = self.buffer.split_to(end + 1).freeze();
-        if !line.ends_with(b"\r\n") {
-            return Err(RespError::MissingLineEnd);
-        }
-        line.truncate(line.len().saturating_sub(2));
-        Ok(Some(line))
+        let length = end.checked_sub(1).filter(|at| self.buffer.get(*at) == Some(&b'\r'));
+        length.map(Some).ok_or(RespError::MissingLineEnd)
+    }
+
+    /// Takes the line at the front, which is so long, without its type byte and its end.
+    fn take_line(&mut self, length: usize) -> Bytes {
+        let mut line = self.buffer.split_to(length).freeze();
+        line.advance(1);
+        self.buffer.advance(2);
+        line
     }
 
     fn line_token(&mut self) -> Result<Option<Token>, RespError> {
@@ -188,31 +199,36 @@ impl Decoder {
         if let Some(kind) = self.buffer.first().filter(|kind| !b"+-:$*_#,(=!%~>|".contains(kind)) {
             return Err(RespError::UnknownType(*kind));
         }
-        let Some(mut line) = self.line()? else {
+        let Some(length) = self.line()? else {
             return Ok(None);
         };
-        if line.is_empty() {
+        let Some((kind, line)) = self.buffer.get(..length).and_then(<[u8]>::split_first) else {
             return Err(RespError::MissingLineEnd);
-        }
-        let kind = line.get_u8();
+        };
+        let kind = *kind;
+        // Numbers are read where they are: only text is worth a handle of its own.
         let value = match kind {
-            b'+' => Reply::Status(line),
-            b'-' => Reply::Error(line),
-            b':' => Reply::Int(integer(&line)?),
-            b'_' => Reply::Nil,
-            b'#' => match line.as_ref() {
-                b"t" => Reply::Bool(true),
-                b"f" => Reply::Bool(false),
-                _ => return Err(RespError::BadNumber),
-            },
-            b',' => Reply::Double(
-                core::str::from_utf8(&line)
-                    .ok()
-                    .and_then(|text| text.parse().ok())
-                    .ok_or(RespError::BadNumber)?,
-            ),
-            b'(' => Reply::BigNumber(line),
-            _ => return self.counted(kind, integer(&line)?),
+            b'+' => Reply::Status(self.take_line(length)),
+            b'-' => Reply::Error(self.take_line(length)),
+            b'(' => Reply::BigNumber(self.take_line(length)),
+            _ => {
+                let read = match kind {
+                    b':' => Read::Value(Reply::Int(integer(line)?)),
+                    b'_' => Read::Value(Reply::Nil),
+                    b'#' => match line {
+                        b"t" => Read::Value(Reply::Bool(true)),
+                        b"f" => Read::Value(Reply::Bool(false)),
+                        _ => return Err(RespError::BadNumber),
+                    },
+                    b',' => Read::Value(Reply::Double(double(line)?)),
+                    _ => Read::Length(integer(line)?),
+                };
+                self.buffer.advance(length + 2);
+                match read {
+                    Read::Value(value) => value,
+                    Read::Length(length) => return self.counted(kind, length),
+                }
+            }
         };
         Ok(Some(Token::Value(value)))
     }
@@ -260,6 +276,22 @@ impl Open {
 }
 
 /// A decimal integer with an optional sign, nothing else.
-fn integer(digits: &[u8]) -> Result<i64, RespError> {
-    core::str::from_utf8(digits).ok().and_then(|text| text.parse().ok()).ok_or(RespError::BadNumber)
+fn integer(text: &[u8]) -> Result<i64, RespError> {
+    let (is_negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    // Below zero, where there is one number more.
+    let add = |sum: i64, digit: &u8| {
+        let digit = char::from(*digit).to_digit(10)?;
+        sum.checked_mul(10)?.checked_sub(digit.into())
+    };
+    let sum = digits.iter().try_fold(0, add).filter(|_| !digits.is_empty());
+    let number = if is_negative { sum } else { sum.and_then(i64::checked_neg) };
+    number.ok_or(RespError::BadNumber)
+}
+
+fn double(text: &[u8]) -> Result<f64, RespError> {
+    core::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(RespError::BadNumber)
 }

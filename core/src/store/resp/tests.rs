@@ -28,6 +28,29 @@ fn bulk(text: &'static str) -> Reply {
     Reply::Bulk(Bytes::from_static(text.as_bytes()))
 }
 
+/// What the standard library reads, and nothing else.
+fn check_number(text: &str) {
+    let expected = text.parse().map(Reply::Int).map_err(|_| RespError::BadNumber);
+    assert_eq!(decode(std::format!(":{text}\r\n").as_bytes()), vec![expected], "{text:?}");
+}
+
+#[test]
+fn numbers_end_where_their_type_ends() {
+    for text in ["", "+", "-", "0", "-0", "+7", "+-7", " 7", "7 ", "0x7", "١"] {
+        check_number(text);
+    }
+    for number in [i128::from(i64::MIN), i128::from(i64::MAX)] {
+        (number - 1..=number + 1).for_each(|number| check_number(&std::format!("{number}")));
+    }
+}
+
+proptest! {
+    #[test]
+    fn numbers_are_read_as_elsewhere(text in "[+-]?[0-9]{0,21}") {
+        check_number(&text);
+    }
+}
+
 #[test]
 fn replies_decode() {
     let check = |bytes: &str, expected: Vec<Reply>| {
