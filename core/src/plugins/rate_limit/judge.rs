@@ -1,6 +1,6 @@
 //! What the counted limits mean for the request.
 
-use alloc::{string::String, vec::Vec};
+use alloc::vec::Vec;
 use serde_json::json;
 
 use super::Asked;
@@ -27,7 +27,7 @@ pub(super) fn judge(flow: &mut Flow, answers: &Answers<'_>, asked: Vec<Asked>) -
         // None: its guard did not hold, so it is not this request's.
         let Some(spend) = answers.cells.spend(slot) else { continue };
         let name = match spend.name.as_str() {
-            "" => String::from(&*name),
+            "" => name.into_owned(),
             carried => carried.into(),
         };
         flow.spends.push(NamedSpend { name, spend });

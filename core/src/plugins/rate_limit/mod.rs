@@ -9,7 +9,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, vec::Vec};
 
 use crate::{
     config::{self, Algorithm, Document, NamedLimit, OnStoreError},
@@ -41,7 +41,7 @@ struct Named {
 #[derive(Clone, Debug)]
 struct Asked {
     /// As in `RateLimit-Policy`; where a record has limits of its own, their names stand in.
-    name: Arc<str>,
+    name: Cow<'static, str>,
     slot: Slot<Spend>,
     on_store_error: OnStoreError,
 }

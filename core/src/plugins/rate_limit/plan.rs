@@ -1,6 +1,6 @@
 //! Which limits a request spends from, and under which keys.
 
-use alloc::{format, string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::Cow, format, string::String, vec::Vec};
 
 use super::{Asked, Named, RateLimit};
 use crate::{
@@ -45,11 +45,11 @@ impl Asking<'_> {
         match self.flow.subject {
             Subject::Address => {
                 let key = keys.by_address(request.client, &bucket);
-                self.spend(&bucket, limit.map(|limit| limit.at(key)), Guard::Always);
+                self.spend(bucket, limit.map(|limit| limit.at(key)), Guard::Always);
             }
             Subject::Configured => {
                 let key = keys.by_credential(stored, &bucket);
-                self.spend(&bucket, limit.map(|limit| limit.at(key)), Guard::Always);
+                self.spend(bucket, limit.map(|limit| limit.at(key)), Guard::Always);
             }
             Subject::Record(record) => {
                 let key = keys.by_credential(stored, &bucket);
@@ -62,22 +62,26 @@ impl Asking<'_> {
                 let fallback = limit.clone().filter(|_| !replaced);
                 let slot = self.ask.spend_record(record, prefix, fallback, member(request), factor);
                 let on_store_error = self.limits.on_store_error;
-                self.asked.push(Asked { name: Arc::from(bucket.as_str()), slot, on_store_error });
-                self.spend(&bucket, limit.filter(|_| replaced), Guard::IfLive(record.op));
+                self.asked.push(Asked { name: bucket.clone(), slot, on_store_error });
+                self.spend(bucket, limit.filter(|_| replaced), Guard::IfLive(record.op));
             }
             Subject::Worker(worker) => {
                 let Some(limit) = limit else { return };
                 // An unknown token proves no worker: those calls count by address.
                 let of_worker = keys.by_worker(request.worker_id.as_deref().unwrap_or_default(), &bucket);
                 let of_address = keys.by_address(request.client, &bucket);
-                self.spend(&bucket, Some(limit.clone().at(of_worker)), Guard::IfWorkerMatches(worker.op));
-                self.spend(&bucket, Some(limit.at(of_address)), Guard::IfWorkerUnknown(worker.op));
+                self.spend(
+                    bucket.clone(),
+                    Some(limit.clone().at(of_worker)),
+                    Guard::IfWorkerMatches(worker.op),
+                );
+                self.spend(bucket, Some(limit.at(of_address)), Guard::IfWorkerUnknown(worker.op));
             }
         }
     }
 
     /// The bucket's name and numbers; no numbers where the route is unlimited.
-    fn bucket(&self) -> Option<(String, Option<Numbers>)> {
+    fn bucket(&self) -> Option<(Cow<'static, str>, Option<Numbers>)> {
         let route = &self.request().route;
         let default = &self.limits.default;
         let name = match (route.kind, self.flow.subject) {
@@ -102,14 +106,14 @@ impl Asking<'_> {
             algorithm: algorithm.unwrap_or(usual.algorithm),
         });
         let name = format!("route:{}", route.pattern);
-        Some((name, limit))
+        Some((name.into(), limit))
     }
 
-    fn spend(&mut self, name: &str, limit: Option<LimitSpec>, guard: Guard) {
+    fn spend(&mut self, name: Cow<'static, str>, limit: Option<LimitSpec>, guard: Guard) {
         let Some(limit) = limit else { return };
         let slot = self.ask.spend(limit, guard, member(self.request()), true);
         let on_store_error = self.limits.on_store_error;
-        self.asked.push(Asked { name: Arc::from(name), slot, on_store_error });
+        self.asked.push(Asked { name, slot, on_store_error });
     }
 
     /// `[[limits]]` whose pattern fits.
@@ -154,18 +158,19 @@ impl Asking<'_> {
             LimitBy::Route => (by_route.clone(), by_route),
         };
         let (window_ms, algorithm, cost) = (limit.window_ms, limit.algorithm, cost.unwrap_or(limit.cost));
+        let named = || Cow::Owned(limit.name.clone());
         let spec = |key| LimitSpec { key, algorithm, limit: limit.limit, window_ms, cost };
         let first = self.asked.len();
         match self.flow.subject {
             Subject::Address | Subject::Configured => {
-                self.spend(&limit.name, Some(spec(known)), Guard::Always);
+                self.spend(named(), Some(spec(known)), Guard::Always);
             }
             Subject::Record(record) => {
-                self.spend(&limit.name, Some(spec(known)), Guard::IfLive(record.op));
+                self.spend(named(), Some(spec(known)), Guard::IfLive(record.op));
             }
             Subject::Worker(worker) => {
-                self.spend(&limit.name, Some(spec(known)), Guard::IfWorkerMatches(worker.op));
-                self.spend(&limit.name, Some(spec(unknown)), Guard::IfWorkerUnknown(worker.op));
+                self.spend(named(), Some(spec(known)), Guard::IfWorkerMatches(worker.op));
+                self.spend(named(), Some(spec(unknown)), Guard::IfWorkerUnknown(worker.op));
             }
         }
         for asked in self.asked.iter_mut().skip(first) {

@@ -1,6 +1,6 @@
 //! Spends that are counted together or not at all.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use super::{
     super::{
@@ -13,10 +13,10 @@ use super::{
 use crate::{config::Algorithm, store::LimitSpec};
 
 /// What a group of spends would count.
-pub(super) struct Group {
+pub(super) struct Group<'b> {
     now: u64,
     judged: Vec<Judged>,
-    pending: Vec<Pending>,
+    pending: Vec<Pending<'b>>,
     refused: bool,
 }
 
@@ -30,8 +30,8 @@ struct Judged {
 }
 
 /// A limit's state as the group leaves it.
-struct Pending {
-    key: String,
+struct Pending<'b> {
+    key: Cow<'b, str>,
     algorithm: Algorithm,
     window: u64,
     state: State,
@@ -43,7 +43,7 @@ struct Pending {
 /// One limit to spend from.
 struct Want<'a> {
     cell: usize,
-    key: String,
+    key: Cow<'a, str>,
     algorithm: Algorithm,
     limit: u64,
     window: u64,
@@ -52,13 +52,13 @@ struct Want<'a> {
     name: String,
 }
 
-impl Group {
+impl<'b> Group<'b> {
     pub(super) fn new(now: u64) -> Self {
-        Self { now, judged: Vec::new(), pending: Vec::new(), refused: false }
+        Self { now, judged: Vec::with_capacity(1), pending: Vec::with_capacity(1), refused: false }
     }
 
     /// Judges the spend at index `at` of the batch.
-    pub(super) fn judge(&mut self, keys: &Keys, batch: &Batch, at: usize, row: &Row) {
+    pub(super) fn judge(&mut self, keys: &Keys, batch: &'b Batch, at: usize, row: &Row) {
         let cell = batch.cell_of(at);
         match batch.ops.get(at) {
             Some(Op::Spend { limit, guard, member, .. }) => {
@@ -86,8 +86,8 @@ impl Group {
         &mut self,
         keys: &Keys,
         carried: &Carried,
-        (cell, prefix, member, factor): (usize, &str, &str, u32),
-        fallback: Option<Want<'_>>,
+        (cell, prefix, member, factor): (usize, &str, &'b str, u32),
+        fallback: Option<Want<'b>>,
     ) {
         let Some((limits, own)) = json::limits(&carried.limits, &carried.daily) else {
             let outcome = Outcome {
@@ -105,7 +105,7 @@ impl Group {
         };
         for json::Limit { name, limit, window, algorithm, cost } in limits {
             let limit = (limit * u64::from(factor)).min(u32::MAX.into());
-            let key = [prefix, &name].concat();
+            let key = Cow::Owned([prefix, &name].concat());
             self.spend(keys, Want { cell, key, algorithm, limit, window, cost, member, name });
         }
         if let Some(want) = fallback.filter(|_| own == 0) {
@@ -113,7 +113,7 @@ impl Group {
         }
     }
 
-    fn spend(&mut self, keys: &Keys, want: Want<'_>) {
+    fn spend(&mut self, keys: &Keys, want: Want<'b>) {
         let Want { cell, key, algorithm, limit, window, cost, member, name } = want;
         let ask = Ask { now: self.now, limit, window, cost };
         let outcome = if limit == 0 {
@@ -139,7 +139,13 @@ impl Group {
     }
 
     /// The state of a limit as this group has left it, or as it stands in the store.
-    fn state(&mut self, keys: &Keys, key: String, algorithm: Algorithm, window: u64) -> &mut Pending {
+    fn state(
+        &mut self,
+        keys: &Keys,
+        key: Cow<'b, str>,
+        algorithm: Algorithm,
+        window: u64,
+    ) -> &mut Pending<'b> {
         let held = self.pending.iter().rposition(|pending| pending.key == key);
         let known = held.and_then(|at| self.pending.get(at));
         let same = known.is_some_and(|known| known.algorithm == algorithm && known.window == window);
@@ -177,7 +183,7 @@ impl Group {
     /// Counts if nothing was refused, and writes the tightest limit of each spend into its cells.
     pub(super) fn settle(self, keys: &mut Keys, cells: &mut [Cell]) {
         let Self { judged, pending, refused, .. } = self;
-        let mut tightest: Vec<Judged> = Vec::new();
+        let mut tightest: Vec<Judged> = Vec::with_capacity(judged.len());
         for judged in judged {
             match tightest.iter_mut().find(|held| held.cell == judged.cell) {
                 None => tightest.push(judged),
@@ -198,11 +204,11 @@ impl Group {
 }
 
 impl<'a> Want<'a> {
-    fn new(cell: usize, spec: &LimitSpec, member: &'a str) -> Self {
+    fn new(cell: usize, spec: &'a LimitSpec, member: &'a str) -> Self {
         let LimitSpec { key, algorithm, limit, window_ms, cost } = spec;
         Self {
             cell,
-            key: key.clone(),
+            key: Cow::Borrowed(key),
             algorithm: *algorithm,
             limit: (*limit).into(),
             window: clamped_window(*window_ms),
@@ -242,7 +248,7 @@ impl Judged {
     }
 }
 
-impl Pending {
+impl Pending<'_> {
     fn write(self, keys: &mut Keys) {
         let Self { key, algorithm, window, state, stale, .. } = self;
         let expires = Some(keys.limit_expiry(window));
