@@ -1,11 +1,11 @@
 //! The first end of the pipeline: a head becomes a [`Request`], or a refusal. What may not pass at all is in
 //! [`checks`]; here is what the core works out from a head before any plugin runs.
 
-use alloc::{borrow::ToOwned, string::String, string::ToString, sync::Arc, vec::Vec};
+use alloc::{borrow::ToOwned, string::String, sync::Arc, vec::Vec};
 use core::net::IpAddr;
 use http::{HeaderMap, HeaderValue, Method, header};
 use ipnet::IpNet;
-use uuid::Builder;
+use uuid::{Builder, Uuid};
 
 use crate::{
     config::{Document, Regions},
@@ -170,7 +170,8 @@ fn request_id(headers: &HeaderMap, facts: &Facts) -> String {
         return text.to_owned();
     }
     let random = facts.entropy.request.first_chunk().copied().unwrap_or_default();
-    Builder::from_unix_timestamp_millis(facts.now_ms, &random).into_uuid().hyphenated().to_string()
+    let id = Builder::from_unix_timestamp_millis(facts.now_ms, &random).into_uuid();
+    id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
 
 /// Whether `Accept` names RFC 9457's type, with a weight that is not zero.

@@ -101,7 +101,9 @@ fn fields(gateway: &Gateway, request: &Request, upgrade: bool) -> HeaderMap {
     headers.append(header::VIA, gateway.departure.via.clone());
     headers.insert(names::X_GATEWAY_VERSION, VERSION);
     set(&mut headers, names::X_REQUEST_ID, &request.id);
-    set(&mut headers, names::TRACEPARENT, &trace::traceparent(&request.trace, 0));
+    if let Ok(context) = HeaderValue::try_from(trace::traceparent(&request.trace, 0)) {
+        headers.insert(names::TRACEPARENT, context);
+    }
     // A state without the trace that it belongs to means nothing (Trace Context §3.3).
     let continued = request.trace.parent_id != [0; 8];
     if let Some(state) = continued.then(|| trace::tracestate(&head.headers)).flatten() {
