@@ -190,8 +190,12 @@ impl HeadScan {
     }
 }
 
-/// RFC 9110 §5.6.2.
+/// RFC 9110 §5.6.2. Looked up: it is asked of every byte of every name.
 pub(super) fn is_token(byte: u8) -> bool {
+    TOKEN[usize::from(byte)]
+}
+
+const fn is_tchar(byte: u8) -> bool {
     matches!(
         byte,
         b'!' | b'#'
@@ -228,6 +232,19 @@ fn is_target(target: &[u8]) -> bool {
         && http::Uri::try_from(target)
             .is_ok_and(|uri| target == b"*" || target.first() == Some(&b'/') || uri.scheme().is_some())
 }
+
+/// [`is_tchar`] of each byte.
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        table[byte as usize] = is_tchar(byte);
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
+    }
+};
 
 /// What stands in for a head that was refused. No client can send this method: the scan refuses it.
 pub const RESERVED_METHOD: &[u8] = b"!";
