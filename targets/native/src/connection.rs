@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
+    future::{poll_fn, ready},
     pin::{Pin, pin},
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -14,6 +14,7 @@ use acip_core::{
     facts::{Hints, Peer},
 };
 use acip_shell::{Body, Visitor};
+use futures_util::future::Either;
 use http::{Method, Request, Response, StatusCode, Uri, header};
 use hyper::{
     body::Incoming,
@@ -51,7 +52,7 @@ where
     };
     let service = {
         let watch = Arc::clone(&watch);
-        service_fn(move |request| answer(Rc::clone(&thread), Arc::clone(&watch), peer, request))
+        service_fn(move |request| answer(&thread, &watch, peer, request))
     };
     let io = TokioIo::new(wire);
     match protocol {
@@ -120,15 +121,16 @@ pub async fn until_told<F: Future>(watch: &Watch, mut future: Pin<&mut F>) -> Op
     .await
 }
 
-async fn answer(
-    thread: Rc<Thread>,
-    watch: Arc<Watch>,
+/// Begins at once, and so gives a small future: see [`acip_shell::serve`].
+fn answer(
+    thread: &Rc<Thread>,
+    watch: &Arc<Watch>,
     peer: Peer,
     request: Request<Incoming>,
-) -> Result<Response<Body<NativePorts>>, Infallible> {
+) -> impl Future<Output = Result<Response<Body<NativePorts>>, Infallible>> + use<> {
     let live = thread.process.live.load_full();
     let gateway = Arc::clone(&live.gateway);
-    let ports = NativePorts::new(&thread, live, Some(Arc::clone(&watch)));
+    let ports = NativePorts::new(thread, live, Some(Arc::clone(watch)));
     let visitor = Visitor { peer, hints: Hints::default() };
     if request.method().as_str().as_bytes() == RESERVED_METHOD
         && let Some(violation) = watch.violation()
@@ -140,14 +142,18 @@ async fn answer(
             version: parts.version,
             headers: parts.headers,
         };
-        return Ok(acip_shell::refuse(&ports, &gateway, visitor, Some(head), refusal(violation)));
+        let refused = acip_shell::refuse(&ports, &gateway, visitor, Some(head), refusal(violation));
+        return Either::Left(ready(Ok(refused)));
     }
-    let upgrade = request.headers().contains_key(header::UPGRADE);
-    let response = acip_shell::serve(&ports, gateway, visitor, request).await;
-    if upgrade {
-        watch.settle_upgrade(response.status() == StatusCode::SWITCHING_PROTOCOLS);
-    }
-    Ok(response)
+    let upgrade = request.headers().contains_key(header::UPGRADE).then(|| Arc::clone(watch));
+    let serving = acip_shell::serve(&ports, gateway, visitor, request);
+    Either::Right(async move {
+        let response = serving.await;
+        if let Some(watch) = upgrade {
+            watch.settle_upgrade(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        }
+        Ok(response)
+    })
 }
 
 fn refusal(violation: Violation) -> Refusal {

@@ -149,7 +149,9 @@ impl Ports for NativePorts {
     async fn ask(&self, batch: &Batch) -> Result<Vec<Cell>, StoreDown> {
         let (thread, process) = (&self.thread, &self.thread.process);
         let answer = thread.store.ask(batch).await;
-        thread.asked_ms.set(now_ms());
+        if matches!(thread.store, StoreClient::Rest(_)) {
+            thread.asked_ms.set(now_ms());
+        }
         let sent = thread.store.round_trips();
         process.store_round_trips.fetch_add(sent - thread.counted_round_trips.replace(sent), Relaxed);
         let up = answer.is_ok();

@@ -133,7 +133,7 @@ pub struct Thread {
     pub store: StoreClient,
     /// How many of its commands are in the process's count.
     pub counted_round_trips: Cell<u64>,
-    /// When the store was asked last, unix ms.
+    /// When the store was asked last, unix ms; noted where it is reached over HTTP, which nothing else looks after.
     pub asked_ms: Cell<u64>,
     /// Open client connections.
     pub watches: RefCell<BTreeMap<u64, Arc<Watch>>>,

@@ -123,15 +123,17 @@ impl<P: Ports> Account<P> {
         self.in_flight = Some(Flight { origin, sent_us: self.ports.mono_us(), answered: None });
     }
 
-    /// The head has come.
-    pub(crate) fn answered(&mut self, status: StatusCode) {
-        let Some(flight) = &mut self.in_flight else { return };
+    /// The head has come: now, unix ms.
+    pub(crate) fn answered(&mut self, status: StatusCode) -> u64 {
+        let now_ms = self.ports.now_ms();
+        let Some(flight) = &mut self.in_flight else { return now_ms };
         let us = self.ports.mono_us().saturating_sub(flight.sent_us);
         flight.answered = Some(status);
         self.origin_us = self.origin_us.saturating_add(us);
         self.answered = Some(flight.origin);
-        let (origin, now_ms) = (flight.origin, self.ports.now_ms());
+        let origin = flight.origin;
         self.ports.board(|board| board.observe(origin, Observation::Answered { us }, now_ms));
+        now_ms
     }
 
     /// The attempt failed. `blame`: by the origin's fault.
@@ -178,9 +180,9 @@ impl<P: Ports> Account<P> {
             Stage::Inquiring(inquiry) => inquiry.abandon(),
             Stage::Closing(closing) => closing,
         };
+        let now_ms = self.ports.now_ms();
         if let Some(flight) = self.in_flight.take() {
             self.note_try(flight, flight.answered.map_or(TryEnd::Left, TryEnd::Answered));
-            let now_ms = self.ports.now_ms();
             self.ports.board(|board| {
                 if end == End::OriginBroke {
                     board.observe(flight.origin, Observation::Failed, now_ms);
@@ -199,7 +201,7 @@ impl<P: Ports> Account<P> {
         };
         let whole = end == End::Complete;
         let outcome = Outcome {
-            now_ms: self.ports.now_ms(),
+            now_ms,
             end,
             total_us: self.elapsed_us(),
             store_us: self.store_us,

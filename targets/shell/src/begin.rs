@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use acip_core::{
-    Exchange, Facts, Gateway, Outcome, RequestHead, Step, Verdict, control,
+    Facts, Gateway, Outcome, RequestHead, Step, Verdict, control,
     plugin::{Answers, Source},
     store::{Ask, Cells},
     trace::{Origin, Recording},
@@ -17,28 +17,62 @@ use crate::{
     ports::Ports,
 };
 
-/// The verdict. None only if the account lost its exchange, which cannot happen.
-pub(crate) async fn verdict<P: Ports>(
+/// A request that was begun.
+pub(crate) struct Begun {
+    gateway: Arc<Gateway>,
+    /// See [`Facts::seen`].
+    seen: Option<u64>,
+    took_turn: bool,
+    /// None where the store is to be asked: then the account has the exchange. Boxed, because most requests ask, and the
+    /// future of each would have room for it.
+    settled: Option<Box<Verdict>>,
+}
+
+/// Begins a request: all of it that waits for nothing.
+pub(crate) fn request<P: Ports>(
     account: &mut Account<P>,
     gateway: Arc<Gateway>,
     head: RequestHead,
     facts: Facts,
-) -> Option<Verdict> {
+) -> Begun {
+    once(account, gateway, head, facts, false)
+}
+
+fn once<P: Ports>(
+    account: &mut Account<P>,
+    gateway: Arc<Gateway>,
+    head: RequestHead,
+    facts: Facts,
+    took_turn: bool,
+) -> Begun {
     let seen = facts.seen;
     let step = begin(account, &gateway, head, facts);
-    let took_turn = step.takes_turn();
-    if took_turn {
+    let takes_turn = step.takes_turn();
+    if takes_turn && !took_turn {
         account.ports.take_turn();
     }
-    let (text, head, mut facts) = match step {
-        Step::Settled(verdict) => match look(account, &gateway, &verdict, seen).await {
-            None => return Some(verdict),
+    let settled = match step {
+        Step::Settled(verdict) => Some(Box::new(verdict)),
+        Step::Asking(exchange) => {
+            account.enter(Stage::Asking(exchange));
+            None
+        }
+    };
+    Begun { gateway, seen, took_turn: takes_turn, settled }
+}
+
+/// The verdict. None only if the account lost its exchange, which cannot happen.
+pub(crate) async fn verdict<P: Ports>(account: &mut Account<P>, begun: Begun) -> Option<Verdict> {
+    let Begun { gateway, seen, took_turn, settled } = begun;
+    let (text, head, mut facts) = match settled {
+        Some(verdict) => match look(account, &gateway, &verdict, seen).await {
+            None => return Some(*verdict),
             Some(text) => {
                 let (head, facts) = verdict.undo();
                 (text, head, facts)
             }
         },
-        Step::Asking(exchange) => match ask(account, exchange).await? {
+        None => match ask(account).await? {
             Asked::Decided(verdict) => return Some(verdict),
             Asked::Moved(anew) => *anew,
         },
@@ -53,13 +87,9 @@ pub(crate) async fn verdict<P: Ports>(
     // What changes in the meantime is for the next request.
     facts.seen = None;
     facts.origins = account.ports.board(|board| board.views(facts.now_ms));
-    let step = begin(account, &gateway, head, facts);
-    if step.takes_turn() && !took_turn {
-        account.ports.take_turn();
-    }
-    match step {
-        Step::Settled(verdict) => Some(verdict),
-        Step::Asking(exchange) => match ask(account, exchange).await? {
+    match once(account, gateway, head, facts, took_turn).settled {
+        Some(verdict) => Some(*verdict),
+        None => match ask(account).await? {
             Asked::Decided(verdict) => Some(verdict),
             // INVARIANT: a batch that watches nothing is never told so.
             Asked::Moved(..) => None,
@@ -112,8 +142,7 @@ async fn look<P: Ports>(
 }
 
 /// The one round trip. None only if the account lost its exchange, which cannot happen.
-async fn ask<P: Ports>(account: &mut Account<P>, exchange: Exchange) -> Option<Asked> {
-    account.enter(Stage::Asking(exchange));
+async fn ask<P: Ports>(account: &mut Account<P>) -> Option<Asked> {
     let asked_us = account.ports.mono_us();
     account.store_at_us = asked_us.saturating_sub(account.began_us);
     let Stage::Asking(exchange) = account.stage() else { return None };

@@ -20,6 +20,7 @@ use http_body::Body as _;
 use crate::{
     account::{Account, Stage, tell},
     body::Body,
+    capture::Capture,
     pieces::Pieces,
     ports::{Failure, OriginRequest, Ports, Shared},
     serve::{reply, stamp},
@@ -34,11 +35,12 @@ pub(crate) struct Client<P: Ports> {
     pub(crate) extensions: Extensions,
 }
 
-/// When an attempt went out and came back, unix ms.
+/// An attempt that was answered; when it went out and came back, unix ms.
 struct Answered<B> {
     attempt: usize,
     response: Response<B>,
     sent_ms: u64,
+    received_ms: u64,
 }
 
 pub(crate) async fn forward<P: Ports>(
@@ -68,16 +70,18 @@ pub(crate) async fn forward<P: Ports>(
         }
         Ok(answered) => {
             let upgrade = outgoing.upgrade;
-            let Answered { attempt, response, sent_ms } = answered;
+            let Answered { attempt, response, sent_ms, received_ms } = answered;
             let (parts, body) = response.into_parts();
             let head = ResponseHead { status: parts.status, headers: parts.headers };
-            let received_ms = account.ports.now_ms();
             account.note(|| Origin::Answered { attempt, head: head.clone(), sent_ms, received_ms });
             let seal = outgoing.seal(attempt, head, sent_ms, received_ms);
             if upgrade && seal.head.status == StatusCode::SWITCHING_PROTOCOLS {
                 tunnel(account, seal, client.extensions, parts.extensions)
+            } else if seal.hold_until_written && seal.replace.is_none() {
+                // Apart: what it keeps across its waits is most of what any request would have to keep.
+                Box::pin(respond_once_written(account, seal, body)).await
             } else {
-                respond(account, seal, body, &client.method).await
+                respond(account, seal, body, &client.method)
             }
         }
     }
@@ -124,8 +128,8 @@ async fn attempts<P: Ports>(
         let sent_ms = account.ports.now_ms();
         match one(account, index, source, method).await {
             Ok(response) => {
-                account.answered(response.status());
-                return Ok(Answered { attempt: index, response, sent_ms });
+                let received_ms = account.answered(response.status());
+                return Ok(Answered { attempt: index, response, sent_ms, received_ms });
             }
             Err(failure) => {
                 let mut source = source.borrow_mut();
@@ -194,38 +198,50 @@ async fn in_time<P: Ports, T>(
 }
 
 /// Sends the sealed head, and the body behind it.
-async fn respond<P: Ports>(
+fn respond<P: Ports>(
     mut account: Box<Account<P>>,
     seal: Seal,
-    mut body: P::OriginBody,
+    body: P::OriginBody,
     method: &Method,
 ) -> Response<Body<P>> {
-    let Seal { mut head, replace, capture_response, idle_timeout_ms, hold_until_written, closing } = seal;
-    let (ports, began_us) = (account.ports.clone(), account.began_us);
+    let Seal { mut head, replace, capture_response, idle_timeout_ms, closing, .. } = seal;
     account.enter(Stage::Closing(closing));
-    account.capture = crate::capture::Capture::new(capture_response);
+    account.capture = Capture::new(capture_response);
+    stamp(&mut head.headers, account.elapsed_us());
     let body = if let Some(replace) = replace {
         drop(body);
         account.capture.push(&replace);
         let replace = if *method == Method::HEAD { Bytes::new() } else { replace };
         Body::whole(replace, Some(account))
-    } else if hold_until_written {
-        match read_ahead(&mut account, &mut body, capture_response, idle_timeout_ms).await {
-            Ahead::Whole(all) => {
-                write_first(&mut account, &all).await;
-                Body::whole(all, None)
-            }
-            Ahead::Longer(ahead) => {
-                write_begun(&mut account, &ahead).await;
-                Body::stream(ahead, body, idle_timeout_ms, account)
-            }
-            Ahead::Broken => {
-                account.finish(End::OriginBroke);
-                Body::broken()
-            }
-        }
     } else {
         Body::stream(Pieces::default(), body, idle_timeout_ms, account)
+    };
+    dress(head, body)
+}
+
+/// The same for a body that the client gets once the store was told what it says.
+async fn respond_once_written<P: Ports>(
+    mut account: Box<Account<P>>,
+    seal: Seal,
+    mut body: P::OriginBody,
+) -> Response<Body<P>> {
+    let Seal { mut head, capture_response, idle_timeout_ms, closing, .. } = seal;
+    let (ports, began_us) = (account.ports.clone(), account.began_us);
+    account.enter(Stage::Closing(closing));
+    account.capture = Capture::new(capture_response);
+    let body = match read_ahead(&mut account, &mut body, capture_response, idle_timeout_ms).await {
+        Ahead::Whole(all) => {
+            write_first(&mut account, &all).await;
+            Body::whole(all, None)
+        }
+        Ahead::Longer(ahead) => {
+            write_begun(&mut account, &ahead).await;
+            Body::stream(ahead, body, idle_timeout_ms, account)
+        }
+        Ahead::Broken => {
+            account.finish(End::OriginBroke);
+            Body::broken()
+        }
     };
     stamp(&mut head.headers, ports.mono_us().saturating_sub(began_us));
     dress(head, body)

@@ -23,15 +23,16 @@ use crate::{
     ports::{Ports, Visitor},
 };
 
-/// Serves one request. Dropping the future means that the client left.
-pub async fn serve<P: Ports>(
+/// Serves one request. What waits for nothing is done at once, so that the future holds neither head nor facts: a
+/// server moves it about for every request. Dropping the future means that the client left.
+pub fn serve<P: Ports>(
     ports: &P,
     gateway: Arc<Gateway>,
     visitor: Visitor,
     request: Request<P::RequestBody>,
-) -> Response<Body<P>> {
+) -> impl Future<Output = Response<Body<P>>> + use<P> {
     let mut account = Account::open(ports.clone(), ports.mono_us());
-    let facts = facts(ports, visitor);
+    let facts = facts(ports, visitor, account.began_us);
     let (parts, body) = request.into_parts();
     let client = Client {
         method: parts.method.clone(),
@@ -41,10 +42,13 @@ pub async fn serve<P: Ports>(
     };
     let head =
         RequestHead { method: parts.method, uri: parts.uri, version: parts.version, headers: parts.headers };
-    let Some(verdict) = begin::verdict(&mut account, gateway, head, facts).await else {
-        return Response::new(Body::broken());
-    };
-    conclude(account, verdict, client).await
+    let begun = begin::request(&mut account, gateway, head, facts);
+    async move {
+        let Some(verdict) = begin::verdict(&mut account, begun).await else {
+            return Response::new(Body::broken());
+        };
+        conclude(account, verdict, client).await
+    }
 }
 
 /// Answers a request that is not begun: its head was found to be unsafe before it could be read as one (then there is none),
@@ -57,6 +61,7 @@ pub fn refuse<P: Ports>(
     refusal: Refusal,
 ) -> Response<Body<P>> {
     let account = Account::open(ports.clone(), ports.mono_us());
+    let facts = facts(ports, visitor, account.began_us);
     let head = head.unwrap_or_else(|| RequestHead {
         method: Method::GET,
         uri: http::Uri::default(),
@@ -64,16 +69,15 @@ pub fn refuse<P: Ports>(
         headers: HeaderMap::new(),
     });
     let (method, version) = (head.method.clone(), head.version);
-    match gateway.turn_away(head, facts(ports, visitor), refusal) {
+    match gateway.turn_away(head, facts, refusal) {
         Verdict::Reply(answer) => reply(account, answer, &method, version),
         // INVARIANT: `turn_away` only replies.
         _ => Response::new(Body::broken()),
     }
 }
 
-fn facts<P: Ports>(ports: &P, visitor: Visitor) -> Facts {
+fn facts<P: Ports>(ports: &P, visitor: Visitor, mono_us: u64) -> Facts {
     let now_ms = ports.now_ms();
-    let mono_us = ports.mono_us();
     Facts {
         now_ms,
         mono_us,

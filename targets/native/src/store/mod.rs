@@ -95,8 +95,9 @@ impl StoreClient {
         }
         match self {
             Self::Tcp(client) => client.ask(batch).await,
-            Self::Rest(client) => client.ask(batch).await,
-            Self::Cluster(client) => client.ask(batch).await,
+            // Apart: their questions are large, and every request would have room for them, wherever its store is.
+            Self::Rest(client) => Box::pin(client.ask(batch)).await,
+            Self::Cluster(client) => Box::pin(client.ask(batch)).await,
             Self::Embedded(memory) => Ok(memory.lock().unwrap_or_else(PoisonError::into_inner).apply(batch)),
         }
     }

@@ -177,6 +177,12 @@ impl<B: RequestBody> Origin<B> {
                 return Ok(Path { over: Over::Http1(lease), reused: true });
             }
         }
+        // Apart: seldom, and large beside what every request needs.
+        Box::pin(self.open(upgrade)).await
+    }
+
+    /// A new connection.
+    async fn open(&self, upgrade: bool) -> std::io::Result<Path<B>> {
         let transport =
             if upgrade { self.connector.connect_http1().await? } else { self.connector.connect().await? };
         if transport.is_h2() {
