@@ -56,7 +56,7 @@ fn limits() -> impl Strategy<Value = LimitSpec> {
         Algorithm::TokenBucket,
         Algorithm::FixedWindow,
     ]);
-    let limit = prop_oneof![20 => 0..6_u32, 1 => Just(u32::MAX), 1 => 6..1000_u32];
+    let limit = prop_oneof![20 => 0..5_u32, 1 => Just(u32::MAX), 1 => 5..1000_u32];
     let window = prop_oneof![
         12 => select(vec![5000_u64, 7000, 61_337]),
         2 => select(vec![86_400_000, 4_294_967_295, 3_600_500, 91_000_000, 200_000_000]),
