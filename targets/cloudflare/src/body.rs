@@ -7,21 +7,60 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use http_body::{Body, Frame, SizeHint};
-use js_sys::{Array, Reflect, Uint8Array};
+use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use wasm_streams::readable::IntoStream;
-use worker::worker_sys::FixedLengthStream;
+
+use crate::platform;
 
 /// A body that the platform streams.
 pub(crate) struct Streamed {
-    stream: Option<IntoStream<'static>>,
+    reader: Option<Reader>,
     /// As announced; none if it was not.
     left: Option<u64>,
     /// Ends the request at the origin.
-    _abort: Option<Abort>,
+    abort: Option<Abort>,
+}
+
+/// Reads a stream, which is cancelled where it is dropped before its end.
+pub(crate) struct Reader {
+    reader: web_sys::ReadableStreamDefaultReader,
+    reading: Option<JsFuture>,
+    ended: bool,
+}
+
+impl Reader {
+    /// Of a stream that nobody else reads.
+    pub(crate) fn new(stream: &web_sys::ReadableStream) -> Self {
+        Self { reader: stream.get_reader().unchecked_into(), reading: None, ended: false }
+    }
+
+    /// The next piece; none at the end.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, JsValue>>> {
+        let reading = self.reading.get_or_insert_with(|| JsFuture::from(self.reader.read()));
+        let read = ready!(Pin::new(reading).poll(cx));
+        self.reading = None;
+        Poll::Ready(match read.map(JsValue::unchecked_into::<platform::Read>) {
+            Ok(read) if !read.done() => Some(Ok(Uint8Array::new(&read.value()).to_vec().into())),
+            Ok(_) => {
+                self.ended = true;
+                None
+            }
+            Err(error) => {
+                self.ended = true;
+                Some(Err(error))
+            }
+        })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if !self.ended {
+            platform::quit(&self.reader);
+        }
+    }
 }
 
 /// Aborts a `fetch` when dropped. After its end that does nothing.
@@ -67,9 +106,18 @@ impl Streamed {
         abort: Option<Abort>,
     ) -> Self {
         let left = if stream.is_none() { Some(0) } else { length };
-        let stream = stream
-            .map(|stream| wasm_streams::ReadableStream::from_raw(stream.unchecked_into()).into_stream());
-        Self { stream, left, _abort: abort }
+        let reader = stream.as_ref().map(Reader::new);
+        Self { reader, left, abort }
+    }
+
+    /// All of it has come: there is nothing to be cancelled.
+    fn end(&mut self) {
+        if let Some(mut reader) = self.reader.take() {
+            reader.ended = true;
+        }
+        if let Some(mut abort) = self.abort.take() {
+            abort.disarm();
+        }
     }
 }
 
@@ -81,30 +129,33 @@ impl Body for Streamed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
-        match ready!(stream.poll_next_unpin(cx)) {
-            None => {
-                self.stream = None;
+        let Some(reader) = &mut self.reader else { return Poll::Ready(None) };
+        match ready!(reader.poll(cx)) {
+            None if matches!(self.left, Some(1..)) => {
                 // What was announced and did not come broke off.
-                match self.left {
-                    Some(1..) => Poll::Ready(Some(Err(Broken("the body ended early".into())))),
-                    _ => Poll::Ready(None),
-                }
+                self.reader = None;
+                Poll::Ready(Some(Err(Broken("the body ended early".into()))))
+            }
+            None => {
+                self.end();
+                Poll::Ready(None)
             }
             Some(Err(error)) => {
-                self.stream = None;
+                self.reader = None;
                 Poll::Ready(Some(Err(error.into())))
             }
             Some(Ok(chunk)) => {
-                let chunk: Bytes = Uint8Array::new(&chunk).to_vec().into();
                 self.left = self.left.map(|left| left.saturating_sub(chunk.len() as u64));
+                if self.left == Some(0) {
+                    self.end();
+                }
                 Poll::Ready(Some(Ok(Frame::data(chunk))))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.is_none()
+        self.reader.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -128,13 +179,7 @@ impl Pipe {
     /// # Errors
     /// The platform has no such streams.
     pub(crate) fn new(length: Option<u64>) -> Result<Self, JsValue> {
-        let pair: web_sys::TransformStream = match length {
-            Some(length) => FixedLengthStream::new_big_int(js_sys::BigInt::from(length))?.unchecked_into(),
-            None => {
-                let class = Reflect::get(&js_sys::global(), &"IdentityTransformStream".into())?;
-                Reflect::construct(&class.dyn_into::<js_sys::Function>()?, &Array::new())?.unchecked_into()
-            }
-        };
+        let pair = platform::pipe(length.map(|length| length as f64))?;
         Ok(Self { readable: pair.readable(), writer: pair.writable().get_writer()? })
     }
 
@@ -165,6 +210,9 @@ impl Pipe {
                     let data = frame.into_data().unwrap_or_default();
                     if !data.is_empty() {
                         let piece = Uint8Array::from(data.as_ref());
+                        if body.is_end_stream() {
+                            return JsFuture::from(platform::finish(&self.writer, &piece)).await.map(drop);
+                        }
                         JsFuture::from(self.writer.write_with_chunk(&piece)).await?;
                     }
                 }

@@ -1,32 +1,31 @@
 //! The platform's request as the driver's.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use acip_core::facts::{Hints, Peer};
 use acip_shell::Visitor;
-use http::{Method, Request, Uri, header};
-use js_sys::Reflect;
-use wasm_bindgen::JsValue;
+use http::{HeaderMap, Method, Request, Uri, header};
 
-use crate::{body::Streamed, fields};
+use crate::{body::Streamed, fields, platform};
 
 /// Reads a request. Its address and place are what the platform says in `CF-Connecting-IP` and `cf`; the platform sets that
-/// field anew, so no client can.
+/// field anew, so no client can. A workerd that nobody stands in front of says in `cf` who is at the other end.
 ///
 /// # Errors
 /// A method or target that is none.
 pub(crate) fn read(request: &web_sys::Request) -> worker::Result<(Visitor, Request<Streamed>)> {
-    let headers = fields::read(&request.headers());
-    let url = worker::Url::parse(&request.url())?;
-    let client =
-        headers.get("cf-connecting-ip").and_then(|value| value.to_str().ok()?.parse::<IpAddr>().ok());
-    let region = region(request);
+    let head = platform::request_head(request);
+    let mut lines = head.split('\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (method, url, country, colo, peer) = (line(), line(), line(), line(), line());
+    let headers = fields::read(lines);
+    let url = worker::Url::parse(url)?;
+    let client = client(&headers, peer);
+    let told: Vec<_> = [country, colo].into_iter().filter(|place| !place.is_empty()).collect();
     let visitor = Visitor {
-        peer: Peer {
-            ip: client.map_or(Ipv4Addr::UNSPECIFIED.into(), |client| client.to_canonical()),
-            tls: url.scheme() == "https",
-        },
-        hints: Hints { region, client },
+        peer: Peer { ip: client.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), tls: url.scheme() == "https" },
+        // The client's country, and for where that has no region the data centre that serves it.
+        hints: Hints { region: (!told.is_empty()).then(|| told.join(",")), client },
     };
     let target = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -35,16 +34,14 @@ pub(crate) fn read(request: &web_sys::Request) -> worker::Result<(Visitor, Reque
     let bad = |error: &dyn std::fmt::Display| worker::Error::RustError(error.to_string());
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let mut read = Request::new(Streamed::new(request.body(), length, None));
-    *read.method_mut() = Method::from_bytes(request.method().as_bytes()).map_err(|error| bad(&error))?;
+    *read.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|error| bad(&error))?;
     *read.uri_mut() = target.parse::<Uri>().map_err(|error| bad(&error))?;
     *read.headers_mut() = headers;
     Ok((visitor, read))
 }
 
-/// The client's country, and for where that has no region the data centre that serves it.
-fn region(request: &web_sys::Request) -> Option<String> {
-    let cf = Reflect::get(request, &"cf".into()).ok().filter(JsValue::is_object)?;
-    let text = |name: &str| Reflect::get(&cf, &name.into()).ok()?.as_string();
-    let told: Vec<_> = ["country", "colo"].into_iter().filter_map(text).collect();
-    (!told.is_empty()).then(|| told.join(","))
+fn client(headers: &HeaderMap, peer: &str) -> Option<IpAddr> {
+    let named = headers.get("cf-connecting-ip").and_then(|value| value.to_str().ok()?.parse::<IpAddr>().ok());
+    let client = named.or_else(|| Some(peer.parse::<SocketAddr>().ok()?.ip()))?;
+    Some(client.to_canonical())
 }

@@ -3,7 +3,7 @@
 
 #[cfg(target_arch = "wasm32")]
 mod body;
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(test, target_arch = "wasm32"))]
 mod fields;
 #[cfg(target_arch = "wasm32")]
 mod incoming;
@@ -13,6 +13,8 @@ mod leaving;
 mod origin;
 #[cfg(target_arch = "wasm32")]
 mod outgoing;
+#[cfg(target_arch = "wasm32")]
+mod platform;
 #[cfg(target_arch = "wasm32")]
 mod ports;
 #[cfg(target_arch = "wasm32")]

@@ -10,7 +10,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     body::{Abort, Broken, Pipe, Streamed},
-    fields,
+    fields, platform,
     worker::say,
 };
 
@@ -40,19 +40,13 @@ async fn fetch(
     upload: Upload<Streamed>,
 ) -> Result<(Response<Streamed>, Option<JsValue>), JsValue> {
     let controller = web_sys::AbortController::new()?;
-    let init = web_sys::RequestInit::new();
-    init.set_method(request.method.as_str());
-    init.set_headers(fields::write(request.headers)?.as_ref());
-    init.set_redirect(web_sys::RequestRedirect::Manual);
-    init.set_signal(Some(&controller.signal()));
-    // Bytes pass as the origin encoded them.
-    Reflect::set(&init, &"encodeResponseBody".into(), &"manual".into())?;
+    let mut body = JsValue::UNDEFINED;
     // The platform sends none with these, and it could not alter their meaning (RFC 9110 §9.3.1).
     let bodiless = [Method::GET, Method::HEAD].contains(request.method);
     if !upload.is_end_stream() && !bodiless {
         let length = upload.size_hint().exact();
         let pipe = Pipe::new(length)?;
-        init.set_body(pipe.readable.as_ref());
+        body = pipe.readable.clone().into();
         let request = controller.clone();
         wasm_bindgen_futures::spawn_local(async move {
             // The platform would send what came until then as if it were the whole.
@@ -61,11 +55,12 @@ async fn fetch(
             }
         });
     }
+    let fields = fields::write(request.headers);
+    let sent =
+        platform::send(&uri.to_string(), request.method.as_str(), &fields, &body, &controller.signal())?;
     let mut abort = Abort::new(controller);
-    let global: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
-    let answered = JsFuture::from(global.fetch_with_str_and_init(&uri.to_string(), &init)).await?;
-    let answered: web_sys::Response = answered.dyn_into()?;
-    let headers = fields::read(&answered.headers());
+    let answered: web_sys::Response = JsFuture::from(sent).await?.dyn_into()?;
+    let headers = fields::read(platform::response_fields(&answered).split('\n'));
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let socket = Reflect::get(&answered, &"webSocket".into()).ok().filter(JsValue::is_object);
     if socket.is_some() {

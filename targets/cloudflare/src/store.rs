@@ -13,7 +13,7 @@ use worker::Delay;
 
 use crate::{
     body::{Abort, Broken, Streamed},
-    fields, tcp,
+    fields, platform, tcp,
 };
 
 /// How the isolate reaches its store. Holds no connection.
@@ -45,16 +45,10 @@ impl Fetch for Remote {
 
 async fn post(url: String, headers: &HeaderMap, body: Vec<u8>) -> Result<(u16, Bytes), JsValue> {
     let controller = web_sys::AbortController::new()?;
-    let init = web_sys::RequestInit::new();
-    init.set_method("POST");
-    init.set_headers(fields::write(headers)?.as_ref());
-    init.set_redirect(web_sys::RequestRedirect::Manual);
-    init.set_signal(Some(&controller.signal()));
-    init.set_body(&Uint8Array::from(body.as_slice()));
+    let body = Uint8Array::from(body.as_slice());
+    let sent = platform::send(&url, "POST", &fields::write(headers), &body, &controller.signal())?;
     let abort = Abort::new(controller);
-    let global: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
-    let answered = JsFuture::from(global.fetch_with_str_and_init(&url, &init)).await?;
-    let answered: web_sys::Response = answered.dyn_into()?;
+    let answered: web_sys::Response = JsFuture::from(sent).await?.dyn_into()?;
     let length = answered.headers().get("content-length")?.and_then(|length| length.parse().ok());
     let body = Streamed::new(answered.body(), length, Some(abort));
     let all = gather(body).await.map_err(|error| match error {

@@ -1,15 +1,20 @@
 //! Redis by its own protocol, over a socket that lives as long as one question: the platform lends no socket to another request.
 //! What logs in and what asks go out in one write.
 
-use std::time::Duration;
+use std::{future::poll_fn, time::Duration};
 
 use acip_core::{
     config::RedisAddress,
     store::{Batch, Cell as StoreCell, Decoder, Reply, StoreError},
 };
 use acip_shell::store::{self, Caller, Form, within};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use worker::{Delay, SecureTransport, Socket};
+use wasm_bindgen::JsValue;
+use worker::Delay;
+
+use crate::{
+    body::{Broken, Reader},
+    platform,
+};
 
 /// One server.
 pub(crate) struct Server {
@@ -67,17 +72,12 @@ impl store::Store for Server {
 
 impl Server {
     async fn exchange(&self, out: &[u8]) -> Result<Reply, StoreError> {
-        let down = |error: &dyn std::fmt::Display| StoreError::Down(error.to_string());
-        let transport = if self.tls { SecureTransport::On } else { SecureTransport::Off };
-        let mut socket = Socket::builder()
-            .secure_transport(transport)
-            .connect(self.host.clone(), self.port)
-            .map_err(|error| down(&error))?;
-        socket.write_all(out).await.map_err(|error| down(&error))?;
-        socket.flush().await.map_err(|error| down(&error))?;
+        let down = |error: JsValue| StoreError::Down(Broken::from(error).to_string());
+        let tls = if self.tls { "on" } else { "off" };
+        let socket = platform::converse(&self.host, self.port, tls, out).map_err(down)?;
+        let mut reader = Reader::new(&socket.readable());
         let mut decoder = Decoder::default();
         let mut left = self.logins;
-        let mut buffer = vec![0; READ_BYTES];
         loop {
             while let Some(reply) = decoder.next() {
                 match reply? {
@@ -85,17 +85,15 @@ impl Server {
                     Reply::Error(line) if left > 0 => return Err(StoreError::from_server(&line)),
                     _ if left > 0 => left -= 1,
                     reply => {
-                        let _ = socket.close().await;
+                        platform::hang_up(&socket);
                         return Ok(reply);
                     }
                 }
             }
-            match socket.read(&mut buffer).await.map_err(|error| down(&error))? {
-                0 => return Err(StoreError::Down("closed by the server".into())),
-                read => decoder.feed(buffer.get(..read).unwrap_or_default()),
+            match poll_fn(|cx| reader.poll(cx)).await {
+                None => return Err(StoreError::Down("closed by the server".into())),
+                Some(read) => decoder.feed(&read.map_err(down)?),
             }
         }
     }
 }
-
-const READ_BYTES: usize = 16 << 10;
