@@ -7,18 +7,23 @@ import { start } from "./local.mjs";
 // What belongs to this process and not to the gateway.
 const own = new Set(["PATH", "HOME", "GATEWAY_HOST", "GATEWAY_PORT", "NODE_EXTRA_CA_CERTS", "ACIP_WORKER_BUNDLE", "ACIP_WORKER_CF"]);
 const bindings = Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.has(name)));
+const { ACIP_WORKER_CF: cf } = process.env;
 const worker = start(bindings, {
   host: process.env.GATEWAY_HOST,
   port: Number(process.env.GATEWAY_PORT ?? 0),
-  cf: JSON.parse(process.env.ACIP_WORKER_CF ?? "{}"),
+  cf: cf && JSON.parse(cf),
 });
 
-const stop = async () => {
-  await worker.dispose();
-  process.exit(0);
+let stopping = false;
+const stop = () => {
+  stopping = true;
+  return worker.dispose();
 };
 process.on("SIGTERM", stop);
 process.on("SIGINT", stop);
 
 const url = await worker.ready;
 console.log(JSON.stringify({ level: "INFO", message: "listening", address: url.host }));
+await worker.ended;
+// By itself it ends where it fails.
+process.exitCode = stopping ? 0 : 1;
