@@ -117,7 +117,7 @@ impl Metrics {
         for (plugin, count) in &self.plugin_errors {
             adds.fixed(&format!("g|{plugin}"), *count);
         }
-        adds.fixed("t", self.store_round_trips);
+        adds.fixed(ROUND_TRIPS, self.store_round_trips);
         adds.fixed("e", self.store_errors);
         adds.fixed("x|out", self.spans.exported);
         adds.fixed("x|lost", self.spans.dropped);
@@ -156,7 +156,7 @@ impl Metrics {
             "a" => self.add_auth_failures(labels, count),
             "p" => self.add_proxy_errors(labels, count),
             "g" => self.add_plugin_errors(labels, count),
-            "t" => self.store_round_trips = count,
+            ROUND_TRIPS => self.store_round_trips = count,
             "e" => self.store_errors = count,
             "x" if labels == "out" => self.spans.exported = count,
             "x" if labels == "lost" => self.spans.dropped = count,
@@ -228,6 +228,8 @@ impl Part {
     }
 }
 
+/// The field of the commands sent to the store.
+pub(super) const ROUND_TRIPS: &str = "t";
 /// Kinds past the cap.
 const OTHER: &str = "other";
 /// Two hundred series with all their buckets; a request on a route past them is counted as `overflow`.

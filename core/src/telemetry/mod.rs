@@ -4,6 +4,7 @@ pub mod access;
 pub mod export;
 mod exposition;
 pub(crate) mod fleet;
+mod gathered;
 mod histogram;
 mod http;
 pub mod metrics;
@@ -14,4 +15,5 @@ mod zipkin;
 
 pub use exposition::Gauges;
 pub use fleet::Owed;
+pub use gathered::Gathered;
 pub use http::Attempts;

@@ -46,6 +46,9 @@ impl EdgePorts for WorkerPorts {
     type OriginBody = Streamed;
     type Sleep = Pin<Box<Delay>>;
 
+    /// An isolate serves many requests at a time, and a command costs a connection. Scrapes are seconds apart.
+    const GATHERS_MS: u64 = 100;
+
     fn instance(&self) -> &Instance {
         &self.0.isolate.instance
     }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{Extensions, Response};
 use http_body::Body;
 
-use crate::{Failure, Instance, OriginRequest, Ports, StoreDown, Tunnelled, Upload, export};
+use crate::{Failure, Instance, OriginRequest, Ports, StoreDown, Tunnelled, Upload, export, instance::Due};
 
 /// What differs from one such platform to the next. Whoever has it has [`Ports`]; what is named alike there is the same.
 #[expect(missing_docs, reason = "the methods of `Ports` say what is wanted")]
@@ -24,6 +24,10 @@ pub trait EdgePorts: Clone + 'static {
     type RequestBody: Body<Data = Bytes> + Unpin + 'static;
     type OriginBody: Body<Data = Bytes> + Unpin + 'static;
     type Sleep: Future<Output = ()> + Unpin;
+
+    /// How long a request's counts may wait for those of others, to be written with them in one command; 0: not at all. That takes
+    /// an instance that serves many requests at a time, and tasks that go on when their request has its answer.
+    const GATHERS_MS: u64 = 0;
 
     /// What lives between requests.
     fn instance(&self) -> &Instance;
@@ -131,7 +135,20 @@ impl<P: EdgePorts> Ports for P {
 
     fn write(&self, batch: Batch) {
         let ports = self.clone();
-        EdgePorts::spawn(self, async move { ports.instance().write(&ports, batch).await });
+        let due =
+            if P::GATHERS_MS == 0 { Due::Now(batch) } else { self.instance().gather(batch, P::GATHERS_MS) };
+        match due {
+            Due::Now(batch) => {
+                EdgePorts::spawn(self, async move { ports.instance().write(&ports, batch).await });
+            }
+            Due::Later => EdgePorts::spawn(self, async move {
+                EdgePorts::sleep(&ports, P::GATHERS_MS).await;
+                if let Some(batch) = ports.instance().gathered(EdgePorts::now_ms(&ports)) {
+                    ports.instance().write(&ports, batch).await;
+                }
+            }),
+            Due::WithOthers => {}
+        }
     }
 
     fn remember(&self, batch: &Batch) -> Vec<Cell> {

@@ -62,6 +62,7 @@ pub struct Instance {
     store_errors: Cell<u64>,
     /// What of its own counts the fleet has been told.
     told: Cell<Owed>,
+    waiting: RefCell<Waiting>,
     store: RefCell<StoreStatus>,
 }
 
@@ -164,6 +165,7 @@ impl Instance {
             counted: Cell::new(0),
             store_errors: Cell::new(0),
             told: Cell::default(),
+            waiting: RefCell::default(),
             store: RefCell::new(StoreStatus {
                 mode: if has_store { "" } else { "embedded" },
                 up: true,
@@ -348,18 +350,6 @@ impl Instance {
         }
     }
 
-    /// Writes a batch behind the client's back, and with it what the fleet has not been told yet: how exports went, and the
-    /// commands that found the store down.
-    pub(crate) async fn write(&self, ports: &impl Ports, mut batch: Batch) {
-        let all = Owed { spans: self.outbox.borrow().counts(), store_errors: self.store_errors.get() };
-        let owed = all.beyond(self.told.replace(all));
-        batch.ops.extend(self.fleet().and_then(|target| self.gateway().settles(target, owed)));
-        if !batch.ops.is_empty() && ports.ask(&batch).await.is_err() {
-            self.told.set(self.told.get().beyond(owed));
-            let _ = ports.fall_back(&batch);
-        }
-    }
-
     /// For [`Ports::record`]: counts a request. Returns its line for the access log, if the level wants one.
     pub fn record(&self, epilogue: &Epilogue) -> Option<String> {
         let gateway = self.gateway();
@@ -483,6 +473,11 @@ const LOOK_AGAIN_MS: u64 = 10_000;
 
 /// Some 16 MiB if everything were full; the smallest platform gives 128 MB for everything.
 const PART: usize = 8;
+
+mod write;
+
+pub(crate) use write::Due;
+use write::Waiting;
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use crate::{
     plugin::{Answers, Source},
     plugins::fixture,
     store::{Batch, Cell, Cells, Memory},
-    telemetry::Gauges,
+    telemetry::{Gathered, Gauges},
 };
 
 fn epilogue(pattern: &str, method: &str, status: u16, total_us: u64, events: Vec<Event>) -> Epilogue {
@@ -78,6 +78,45 @@ fn a_fleet_and_a_process_render_the_same() {
     let spans = SpanCounts { exported: 10, dropped: 6 };
     let gauges = Gauges { store_round_trips: 8, store_errors: 3, spans, ..Gauges::default() };
     assert_eq!(counted.render(&Gauges::default(), false), process.render(&gauges, false));
+}
+
+#[test]
+fn counts_that_went_together_are_the_same_but_for_the_commands_saved() {
+    let fleet = Fleet::new(&fixture::document());
+    let (mut apart, mut together, mut gathered) = (Memory::default(), Memory::default(), Gathered::default());
+    assert!(gathered.is_empty() && gathered.take().is_none());
+    for (pattern, status) in [("/a", 200), ("/b", 404), ("/a", 200), ("/a", 502)] {
+        let epilogue = epilogue(pattern, "GET", status, 70, vec![Event::CacheMiss]);
+        tally(&mut apart, &fleet, &epilogue);
+        let other = Op::Set { key: "k".into(), value: "v".into(), ttl_ms: None, only_new: false };
+        let foreign = fleet.tally("lambda", &epilogue, true);
+        let mut ops = vec![other.clone(), fleet.tally("spin", &epilogue, true), foreign.clone()];
+        gathered.take_from(&mut ops);
+        assert_eq!(ops, [other, foreign], "what is no count for this hash is left");
+    }
+    assert!(!gathered.is_empty() && !gathered.is_full());
+    let ops = vec![gathered.take().unwrap()];
+    assert!(gathered.is_empty());
+    together.apply(&Batch { now_ms: 1_000, ops });
+    let [apart, mut together] = [&mut apart, &mut together].map(|it| Metrics::from_fields(&read(it, &fleet)));
+    // Four questions with four commands behind them, or with one.
+    assert_eq!((apart.store_round_trips, together.store_round_trips), (8, 5));
+    together.store_round_trips = 8;
+    assert_eq!(together.render(&Gauges::default(), false), apart.render(&Gauges::default(), false));
+}
+
+#[test]
+fn gathered_counts_are_bounded() {
+    let fleet = Fleet::new(&fixture::document());
+    let mut gathered = Gathered::default();
+    let mut requests = 0;
+    while !gathered.is_full() {
+        let epilogue = epilogue(&format!("/{requests}"), "GET", 200, 70, vec![]);
+        gathered.take_from(&mut vec![fleet.tally("spin", &epilogue, false)]);
+        requests += 1;
+    }
+    let Some(Op::Tally { adds, .. }) = gathered.take() else { panic!("something waits") };
+    assert!(requests > 100 && adds.len() < 1_100, "{requests} requests, {} fields", adds.len());
 }
 
 #[test]
