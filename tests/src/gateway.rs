@@ -135,6 +135,11 @@ impl Gateway {
         self.process.output()
     }
 
+    /// CPU time that it has used so far, with what serves it, in milliseconds.
+    pub fn cpu_ms(&self) -> u64 {
+        self.process.cpu_ms()
+    }
+
     /// Resident memory in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("running");

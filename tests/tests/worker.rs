@@ -17,7 +17,7 @@ async fn a_proxied_request_costs_one_question_and_one_subrequest() {
     }
     let (redis, origin) = (Redis::start(), Origin::start());
     let bridge = Bridge::start(&redis.url());
-    for (metrics, most) in [("false", 1), ("true", 2)] {
+    for (metrics, counts) in [("false", 0..=0), ("true", 1..=21)] {
         let (store, server) = (Counter::start(bridge.port()), Counter::start(origin.port()));
         let environment = [
             ("UPSTASH_REDIS_REST_URL", store.url()),
@@ -32,8 +32,9 @@ async fn a_proxied_request_costs_one_question_and_one_subrequest() {
         for _ in 0..20 {
             assert_eq!(gateway.http().get("/_test/echo").key(KEY).send().await.status, 200);
         }
-        // What is counted for the fleet is written behind the answer.
-        assert_eq!(store.at_rest().await - asked, 20 * most, "questions to the store, metrics={metrics}");
+        // What is counted for the fleet is written behind the answers, of several at a time where they are that quick.
+        let behind = store.at_rest().await - asked - 20;
+        assert!(counts.contains(&behind), "metrics={metrics}: {behind} commands besides a question each");
         assert_eq!(server.requests() - sent, 20, "subrequests to the origin");
     }
 }

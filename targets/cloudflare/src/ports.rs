@@ -47,7 +47,7 @@ impl EdgePorts for WorkerPorts {
     type Sleep = Pin<Box<Delay>>;
 
     /// An isolate serves many requests at a time, and a command costs a connection. Scrapes are seconds apart.
-    const GATHERS_MS: u64 = 100;
+    const GATHERS_MS: u64 = 50;
 
     fn instance(&self) -> &Instance {
         &self.0.isolate.instance
