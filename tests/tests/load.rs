@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use acip_tests::{ADMIN, Answer, Call, Gateway, Http, KEY, Redis, Target};
+use acip_tests::{ADMIN, Answer, Call, Gateway, Http, KEY, Redis, Target, Transport};
 use bytes::Bytes;
 use http::{Method, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -123,7 +123,11 @@ async fn everything_changes_under_load() {
     let url = redis.url();
     let variables = [
         ("REDIS_URL", url.as_str()),
-        ("LOG_LEVEL", "warn"),
+        // A line for each refusal would be another load. The native server says on the level of lines where it listens.
+        ("LOG_LEVEL", if Target::current() == Target::Native { "info" } else { "warn" }),
+        ("LOG_SAMPLE", "0"),
+        // A machine at its limit may pause for longer than a store may; what comes late then is not lost.
+        ("REDIS_TIMEOUT", "20000"),
         ("RATE_LIMIT_MAX_REQUESTS", "900000000"),
         ("AUTH_FAILURES_PER_MINUTE", "1000000"),
         ("ROUTER_HEALTH_CHECK_INTERVAL", "60000"),
@@ -196,13 +200,18 @@ async fn everything_changes_under_load() {
         };
         let asks = async |http: &Http| shows(http.get(PATH).key(KEY)).await;
         slowest[3] = slowest[3].max(seen("a configuration", at, &both, asks).await);
-        // The store is not asked about this one, so it is there within a second.
+        // The store is not asked about this one, so it is there within a second. In a Worker's one isolate it is there since
+        // the requests above, and no clock is needed to say so: the platform may stand still for longer, to collect what is dead.
         for http in &both {
             let preflight = async || {
                 shows(http.call(Method::OPTIONS, PATH).header("access-control-request-method", "GET")).await
             };
-            acip_tests::wait_for("a preflight", preflight).await;
-            assert!(at.elapsed() < BOUND, "{page}: not seen in time");
+            if Target::current() == Target::Worker {
+                assert!(preflight().await, "{page}: not seen by the next request");
+            } else {
+                acip_tests::wait_for("a preflight", preflight).await;
+                assert!(at.elapsed() < BOUND, "{page}: not seen in time");
+            }
         }
     }
 
@@ -214,9 +223,11 @@ async fn everything_changes_under_load() {
     // How many there were in a second is the machine's affair; that they went on is not.
     assert!(sent >= 5 * rounds as u64, "{sent} requests while {rounds} rounds of changes went on");
     println!(
-        "{}: {RATE} requests a second offered, {:.0} answered ({sent} in {:.1} s); {:.2} ms of the gateway's CPU each; slowest \
-         change in ms: plugin switched {}, limiter, strategy and cache exchanged {}, key rotated {}, configuration changed {}",
+        "{} over {}: {RATE} requests a second offered, {:.0} answered ({sent} in {:.1} s); {:.2} ms of the gateway's CPU \
+         each; slowest change in ms: plugin switched {}, limiter, strategy and cache exchanged {}, key rotated {}, \
+         configuration changed {}",
         Target::current().name(),
+        if Transport::current() == Transport::Rest { "rest" } else { "tcp" },
         sent as f64 / took.as_secs_f64(),
         took.as_secs_f64(),
         cpu_ms as f64 / sent as f64,

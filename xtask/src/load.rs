@@ -20,8 +20,28 @@ pub(crate) enum Build {
     Lambda,
 }
 
+/// How it reaches Redis.
+#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Transport {
+    /// By its own protocol
+    #[default]
+    Tcp,
+    /// Over HTTP
+    Rest,
+}
+
+impl Transport {
+    /// As `ACIP_TRANSPORT` spells it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Rest => "rest",
+        }
+    }
+}
+
 /// Builds it and runs the suite.
-pub(crate) fn run(build: Build) -> Result<(), Error> {
+pub(crate) fn run(build: Build, transport: Transport) -> Result<(), Error> {
     setup::packages(setup::TESTS)?;
     test::programs()?;
     let target = match build {
@@ -34,13 +54,13 @@ pub(crate) fn run(build: Build) -> Result<(), Error> {
         target.build()?;
         target.prepare()?;
     }
-    suite(target.map_or("native", Target::name), None)
+    suite(target.map_or("native", Target::name), transport, None)
 }
 
 /// Runs the suite against what is built, perhaps with fewer rounds of changes.
-pub(crate) fn suite(target: &str, rounds: Option<u32>) -> Result<(), Error> {
+pub(crate) fn suite(target: &str, transport: Transport, rounds: Option<u32>) -> Result<(), Error> {
     let mut tests = nextest(&["--no-capture", "--filterset", &targets::filterset(&["load"])])?;
-    tests.env("ACIP_TARGET", target);
+    tests.env("ACIP_TARGET", target).env("ACIP_TRANSPORT", transport.name());
     tests.envs(rounds.map(|rounds| ("ACIP_LOAD_ROUNDS", rounds.to_string())));
     must(tests)
 }

@@ -53,6 +53,9 @@ enum Task {
         /// Which build: `native` or one that is built as it is deployed
         #[arg(long, default_value = "native")]
         target: load::Build,
+        /// How it reaches Redis
+        #[arg(long, value_enum, default_value_t)]
+        transport: load::Transport,
     },
     /// Run the public suite `http-cache-tests` against the native build, and write docs/conformance.md
     CacheTests {
@@ -86,7 +89,7 @@ fn main() -> ExitCode {
         Task::Spin(act) => Target::Spin.act(&act),
         Task::Lambda(act) => Target::Lambda.act(&act),
         Task::Conform { target } => conform::build_and_run(target),
-        Task::Load { target } => load::run(target),
+        Task::Load { target, transport } => load::run(target, transport),
         Task::CacheTests { id } => cache_tests::run(id.as_deref()),
         Task::Mutants { filter } => mutants::run(filter.as_deref()),
         Task::Replay { seed, count } => replay::run(seed, count),

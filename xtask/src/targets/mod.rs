@@ -176,7 +176,7 @@ impl Target {
         self.suites("rest", ABOUT_THE_STORE, Emulator::Own)?;
         match self {
             // By itself: it leaves other tests nothing of the machine.
-            Self::Worker => load::suite(self.name(), Some(LOAD_ROUNDS)),
+            Self::Worker => load::suite(self.name(), load::Transport::Tcp, Some(LOAD_ROUNDS)),
             Self::Spin => Ok(()),
             Self::Lambda => {
                 eprintln!("xtask: lambda behind `cargo lambda watch`");
