@@ -101,12 +101,12 @@ impl From<JsValue> for Broken {
 impl Streamed {
     /// Of a stream, with the length that was announced.
     pub(crate) fn new(
-        stream: Option<web_sys::ReadableStream>,
+        stream: Option<&web_sys::ReadableStream>,
         length: Option<u64>,
         abort: Option<Abort>,
     ) -> Self {
         let left = if stream.is_none() { Some(0) } else { length };
-        let reader = stream.as_ref().map(Reader::new);
+        let reader = stream.map(Reader::new);
         Self { reader, left, abort }
     }
 

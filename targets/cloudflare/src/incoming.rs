@@ -33,7 +33,7 @@ pub(crate) fn read(request: &web_sys::Request) -> worker::Result<(Visitor, Reque
     };
     let bad = |error: &dyn std::fmt::Display| worker::Error::RustError(error.to_string());
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let mut read = Request::new(Streamed::new(request.body(), length, None));
+    let mut read = Request::new(Streamed::new(request.body().as_ref(), length, None));
     *read.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|error| bad(&error))?;
     *read.uri_mut() = target.parse::<Uri>().map_err(|error| bad(&error))?;
     *read.headers_mut() = headers;

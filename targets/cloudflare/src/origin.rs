@@ -66,7 +66,7 @@ async fn fetch(
     if socket.is_some() {
         abort.disarm();
     }
-    let mut response = Response::new(Streamed::new(answered.body(), length, Some(abort)));
+    let mut response = Response::new(Streamed::new(answered.body().as_ref(), length, Some(abort)));
     *response.status_mut() = StatusCode::from_u16(answered.status()).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = headers;
     Ok((response, socket))

@@ -50,7 +50,7 @@ async fn post(url: String, headers: &HeaderMap, body: Vec<u8>) -> Result<(u16, B
     let abort = Abort::new(controller);
     let answered: web_sys::Response = JsFuture::from(sent).await?.dyn_into()?;
     let length = answered.headers().get("content-length")?.and_then(|length| length.parse().ok());
-    let body = Streamed::new(answered.body(), length, Some(abort));
+    let body = Streamed::new(answered.body().as_ref(), length, Some(abort));
     let all = gather(body).await.map_err(|error| match error {
         Some(error) => JsValue::from(error.to_string()),
         None => JsValue::from("the answer is too long"),

@@ -1,4 +1,4 @@
-//! The Cloudflare Worker: built by worker-build, served here by the real workerd through miniflare.
+//! The Cloudflare Worker: built by worker-build, served here by the real workerd.
 
 use std::{
     fs,
