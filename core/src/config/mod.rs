@@ -21,6 +21,7 @@ mod secret;
 mod sections;
 mod settings;
 mod standard;
+mod store;
 mod store_url;
 mod toml_text;
 mod tree;

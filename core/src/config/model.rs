@@ -6,11 +6,8 @@ use core::{net::IpAddr, num::NonZeroU32};
 use ipnet::IpNet;
 
 pub use super::otel::{ExportHeader, Otel, OtlpProtocol, Ratio, ResourceAttribute, Sampler};
-use super::{
-    rules::Rule,
-    secret::Secret,
-    store_url::{RedisAddress, StorePlace, StoreUrl},
-};
+pub use super::store::{OnStoreError, StoreSettings};
+use super::{rules::Rule, secret::Secret};
 use crate::event::Wanted;
 
 /// Everything that can be configured, with defaults filled in.
@@ -120,57 +117,6 @@ pub struct Upstream {
     pub signing_secret: Option<Secret>,
     /// Bodies up to this many bytes are held in memory to be signed.
     pub buffer_bytes: u32,
-}
-
-/// `[store]`.
-#[derive(Clone, Debug)]
-pub struct StoreSettings {
-    /// `REDIS_URL`, or made from `UPSTASH_REDIS_REST_URL`; none: embedded store. May hold a password.
-    pub url: Option<StoreUrl>,
-    /// `REDIS_PASSWORD`.
-    pub password: Option<Secret>,
-    /// `REDIS_DB`.
-    pub db: u32,
-    /// `REDIS_KEY_PREFIX`, for the `gateway:` keys.
-    pub key_prefix: String,
-    /// `UPSTASH_REDIS_REST_TOKEN` / `REDIS_REST_TOKEN`.
-    pub rest_token: Option<Secret>,
-    /// `REDIS_TIMEOUT`: ms for a decision.
-    pub timeout_ms: u64,
-    /// `ON_STORE_ERROR`.
-    pub on_error: OnStoreError,
-}
-
-impl StoreSettings {
-    /// The endpoint of a store that is reached over HTTP.
-    pub fn rest(&self) -> Option<&OriginUrl> {
-        match self.url.as_ref()?.place() {
-            StorePlace::Rest(endpoint) => Some(endpoint),
-            StorePlace::Redis(_) => None,
-        }
-    }
-
-    /// The servers of a store that is reached by Redis's own protocol. Password and database are the URL's own where it has
-    /// them.
-    pub fn redis(&self) -> Option<RedisAddress> {
-        let StorePlace::Redis(address) = self.url.as_ref()?.place() else { return None };
-        let mut address = address.clone();
-        address.login.password = address.login.password.or_else(|| self.password.clone());
-        address.login.db = address.login.db.or(Some(self.db));
-        Some(address)
-    }
-}
-
-/// What happens to limits while the store is down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnStoreError {
-    /// Limits are not enforced.
-    Allow,
-    /// 503.
-    Deny,
-    /// An in-process limiter stands in.
-    #[default]
-    Local,
 }
 
 /// `[auth]`. Its `Debug` leaves out the salt.

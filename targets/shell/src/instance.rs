@@ -4,6 +4,8 @@
 //! It is not the native server's `Process`, which has threads, signals and sockets to look after. Start at
 //! [`Instance::open`], answer with [`Instance::serve`]; the platform's [`Ports`] lend it to the driver.
 
+mod write;
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -31,7 +33,10 @@ use acip_core::{
 };
 use http::{Request, Response};
 
+pub(crate) use write::Due;
+
 use crate::{Body, Ports, StoreDown, Visitor, plugins, records::Records, refuse, serve, store::Store};
+use write::Waiting;
 
 /// One instance. Single-threaded.
 pub struct Instance {
@@ -473,11 +478,6 @@ const LOOK_AGAIN_MS: u64 = 10_000;
 
 /// Some 16 MiB if everything were full; the smallest platform gives 128 MB for everything.
 const PART: usize = 8;
-
-mod write;
-
-pub(crate) use write::Due;
-use write::Waiting;
 
 #[cfg(test)]
 mod tests;
