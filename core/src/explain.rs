@@ -180,7 +180,7 @@ pub fn explain(gateway: &Arc<Gateway>, recording: Recording) -> Explanation {
                 Origin::Answered { attempt, head, sent_ms, received_ms } => {
                     forward.seal(attempt, head, sent_ms, received_ms).closing.flow
                 }
-                Origin::Failed { failure, now_ms } => forward.fail(failure, now_ms).closing.flow,
+                Origin::Failed { failure, .. } => forward.fail(failure).closing.flow,
                 Origin::Silent => forward.flow,
             };
             ("forward", flow)

@@ -50,14 +50,14 @@ pub enum Page {
 
 /// Whether a listener can be told of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Heard {
+pub enum Subscription {
     /// This build tells nobody.
     #[default]
-    Nowhere,
+    Unavailable,
     /// As many listen as may.
     Full,
     /// The stream begins.
-    Here,
+    Open,
 }
 
 /// How metrics are written.
@@ -85,7 +85,7 @@ pub struct Status {
     /// Open connections, where the platform tells.
     pub connections: Option<u64>,
     /// What becomes of the listener whom [`Report::listening`] names.
-    pub heard: Heard,
+    pub subscription: Subscription,
     /// Plugins that failed lately: [`Failures::recent`](crate::plugin::Failures::recent).
     pub failing: Vec<&'static str>,
 }

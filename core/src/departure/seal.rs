@@ -55,7 +55,7 @@ impl Forward {
     }
 
     /// No origin answered: a stale answer where a plugin has one, else an error that says so (RFC 9209).
-    pub fn fail(self, failure: OriginFailure, _now_ms: u64) -> Reply {
+    pub fn fail(self, failure: OriginFailure) -> Reply {
         let Self { gateway, mut flow, .. } = self;
         for hook in mem::take(&mut flow.on_fail) {
             if let Some(answer) = hook(&mut flow, &failure) {

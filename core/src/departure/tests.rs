@@ -314,7 +314,7 @@ fn failures_say_whose_they_are() {
         (BodyTooLarge, 413, "", true),
         (ClientBody, 400, "", true),
     ] {
-        let answer = forwarded(document(), head("GET", "/x", &[]), facts()).fail(failure, NOW_MS).answer;
+        let answer = forwarded(document(), head("GET", "/x", &[]), facts()).fail(failure).answer;
         let seen = (answer.status.as_u16(), field(&answer.headers, "proxy-status"), answer.close);
         assert_eq!(seen, (status, proxy_status.into(), close), "{failure:?}");
         let body = String::from_utf8(answer.body.to_vec()).unwrap();
@@ -337,7 +337,7 @@ fn a_stale_answer_stands_in_for_a_failure() {
         Some(stale)
     }));
     let crate::Verdict::Forward(forward) = super::forward(&gateway, flow) else { panic!("not forwarded") };
-    let answer = forward.fail(OriginFailure::Timeout, NOW_MS).answer;
+    let answer = forward.fail(OriginFailure::Timeout).answer;
     assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &b"stale"[..]));
     assert_eq!(field(&answer.headers, "x-gateway-cache"), "STALE");
     assert_eq!(field(&answer.headers, "x-frame-options"), "");

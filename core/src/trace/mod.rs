@@ -26,7 +26,7 @@ mod text;
 mod transcript;
 
 pub use conceal::{ConcealError, Concealed, Pseudonyms};
-pub use replay::{ReplayError, Replayer, Told, replay};
+pub use replay::{ReplayError, Replayed, Replayer, replay};
 
 /// All that went into the decisions about one request.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ use crate::{
 
 /// What a replay came to.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct Replayed {
     /// Everything that was decided, as text: one line per fact.
     pub transcript: String,
     /// SHA-256 of it, in hexadecimal.
@@ -32,10 +32,10 @@ pub struct Told {
 }
 
 /// Decides a recording again.
-pub fn replay(gateway: &Arc<Gateway>, recording: Recording) -> Told {
+pub fn replay(gateway: &Arc<Gateway>, recording: Recording) -> Replayed {
     let (transcript, epilogue) = transcript::of(gateway, recording);
     let digest = hex(&Sha256::digest(transcript.as_bytes()));
-    Told { transcript, digest, epilogue }
+    Replayed { transcript, digest, epilogue }
 }
 
 /// Why a file cannot be replayed.
@@ -75,7 +75,7 @@ impl Replayer {
     ///
     /// # Errors
     /// See [`ReplayError`]. A decision that differs counts in the digest all the same.
-    pub fn line(&mut self, text: &str) -> Result<Option<Told>, ReplayError> {
+    pub fn line(&mut self, text: &str) -> Result<Option<Replayed>, ReplayError> {
         let Some((gateway, line)) = self.read(text)? else { return Ok(None) };
         let recorded = line.decision.clone();
         let told = replay(&gateway, line.recording()?);

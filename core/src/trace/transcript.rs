@@ -63,8 +63,8 @@ pub(super) fn of(gateway: &Arc<Gateway>, recording: Recording) -> (String, Epilo
 fn answered(text: &mut String, outgoing: Forward, origin: Origin) -> Closing {
     match origin {
         Origin::Silent => outgoing.abandon(),
-        Origin::Failed { failure, now_ms } => {
-            let reply = outgoing.fail(failure, now_ms);
+        Origin::Failed { failure, .. } => {
+            let reply = outgoing.fail(failure);
             answer(text, "fail", &reply.answer);
             reply.closing
         }

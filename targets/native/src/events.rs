@@ -18,9 +18,9 @@ use acip_core::{
     config::Document,
     event::{self, Event, Listening},
     plugins::{job_tracker::Following, worker_registry::Presence},
-    report::Heard,
+    report::Subscription,
 };
-use acip_shell::Told;
+use acip_shell::EventStream;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
@@ -154,7 +154,7 @@ impl Events {
         self: &Arc<Self>,
         listening: &Listening,
         phase: watch::Receiver<Phase>,
-    ) -> Result<Told, Heard> {
+    ) -> Result<EventStream, Subscription> {
         let listener = self.listener(listening, phase)?;
         let hello = Bytes::from(format!("retry: {RETRY_MS}\n: events of this gateway\n\n"));
         let events = stream::unfold(listener, |mut listener| async {
@@ -172,10 +172,10 @@ impl Events {
         self: &Arc<Self>,
         listening: &Listening,
         phase: watch::Receiver<Phase>,
-    ) -> Result<Listener, Heard> {
+    ) -> Result<Listener, Subscription> {
         let mut ring = lock(&self.ring);
         if ring.listeners >= MAX_LISTENERS {
-            return Err(Heard::Full);
+            return Err(Subscription::Full);
         }
         if !self.is_heard() || ring.is_forgotten() {
             ring.clear();

@@ -12,13 +12,13 @@ use acip_core::{
     event::Listening,
     facts::Entropy,
     origins::Board,
-    report::{Heard, MetricsFormat},
+    report::{MetricsFormat, Subscription},
     store::{Batch, Cell},
     telemetry::{Attempts, Gauges, access, metrics::Metrics, span::Span},
     trace::Recording,
     verdict::Attempt,
 };
-use acip_shell::{Failure, OriginRequest, Ports, StoreDown, Told, Tunnelled, Upload};
+use acip_shell::{EventStream, Failure, OriginRequest, Ports, StoreDown, Tunnelled, Upload};
 use http::{Extensions, Response};
 use hyper::body::Incoming;
 
@@ -228,7 +228,7 @@ impl Ports for NativePorts {
         self.thread.process.events.tell(epilogue, document);
     }
 
-    fn listen(&self, listening: &Listening) -> Result<Told, Heard> {
+    fn listen(&self, listening: &Listening) -> Result<EventStream, Subscription> {
         let process = &self.thread.process;
         process.events.listen(listening, process.phase.subscribe())
     }
@@ -260,7 +260,7 @@ impl Ports for NativePorts {
             origins: self.board(|board| board.views(now_ms())),
             memory_bytes: resident_bytes(),
             connections: u64::try_from(process.connections.load(Relaxed)).ok(),
-            heard: Heard::default(),
+            subscription: Subscription::default(),
             failing: lock(&process.failures).recent(now_ms()),
             metrics: report.metrics().map_or_else(String::new, |format| self.metrics(report, format)),
         }

@@ -12,7 +12,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use crate::{
     account::Account,
     pieces::Pieces,
-    ports::{Ports, Told},
+    ports::{EventStream, Ports},
 };
 
 /// A response body. Dropping it before its end tells the origin and the accounts that the client left.
@@ -31,7 +31,7 @@ enum Kind<P: Ports> {
 
 /// Events as they happen: nobody is kept waiting by the time between them.
 struct Events {
-    told: Told,
+    told: EventStream,
     waiting_since_us: Option<u64>,
 }
 
@@ -67,7 +67,7 @@ impl<P: Ports> Body<P> {
     }
 
     /// The same answer, of which the body is events.
-    pub(crate) fn telling(mut self, told: Told) -> Self {
+    pub(crate) fn telling(mut self, told: EventStream) -> Self {
         self.kind = Kind::Events(Events { told, waiting_since_us: None });
         self
     }

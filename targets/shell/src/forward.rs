@@ -66,7 +66,7 @@ pub(crate) async fn forward<P: Ports>(
         Err(failure) => {
             let now_ms = account.ports.now_ms();
             account.note(|| Origin::Failed { failure, now_ms });
-            reply(account, outgoing.fail(failure, now_ms), &client.method, client.version)
+            reply(account, outgoing.fail(failure), &client.method, client.version)
         }
         Ok(answered) => {
             let upgrade = outgoing.upgrade;

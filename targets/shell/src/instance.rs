@@ -20,7 +20,7 @@ use acip_core::{
     origins::Board,
     plugin::Failures,
     plugins::metrics::Metrics as MetricsPlugin,
-    report::{Heard, MetricsFormat, StoreStatus},
+    report::{MetricsFormat, StoreStatus, Subscription},
     store::{self, Batch, Memory, MemoryLimits, StoreError},
     telemetry::{
         Gauges, Owed, access,
@@ -429,7 +429,7 @@ impl Instance {
             origins: self.board(|board| board.views(now_ms)),
             memory_bytes: None,
             connections: None,
-            heard: Heard::default(),
+            subscription: Subscription::default(),
             failing: self.failures.borrow().recent(now_ms),
             metrics: metrics.map_or_else(String::new, |format| {
                 self.metrics.borrow().render(&gauges, format == MetricsFormat::OpenMetrics)

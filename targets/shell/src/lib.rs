@@ -39,7 +39,7 @@ mod upload;
 pub use body::{Body, BodyError};
 pub use edge::EdgePorts;
 pub use instance::{Instance, Moment, Opened};
-pub use ports::{Failure, OriginRequest, Ports, StoreDown, Told, Tunnelled, Visitor};
+pub use ports::{EventStream, Failure, OriginRequest, Ports, StoreDown, Tunnelled, Visitor};
 pub use records::MARK as RECORDING_MARK;
 pub use serve::{refuse, serve};
 pub use upload::{Upload, UploadError};

@@ -7,7 +7,7 @@ use acip_core::{
     event::Listening,
     facts::{Entropy, Hints, Peer},
     origins::Board,
-    report::Heard,
+    report::Subscription,
     store::{Batch, Cell},
     telemetry::span::Span,
     trace::Recording,
@@ -144,9 +144,9 @@ pub trait Ports: Clone + 'static {
     ///
     /// # Errors
     /// Why not.
-    fn listen(&self, listening: &Listening) -> Result<Told, Heard> {
+    fn listen(&self, listening: &Listening) -> Result<EventStream, Subscription> {
         let _ = listening;
-        Err(Heard::Nowhere)
+        Err(Subscription::Unavailable)
     }
 
     /// Gathers what a page of the gateway's own needs.
@@ -154,7 +154,7 @@ pub trait Ports: Clone + 'static {
 }
 
 /// Events for one listener, framed; ends when the process does.
-pub type Told = LocalBoxStream<'static, Bytes>;
+pub type EventStream = LocalBoxStream<'static, Bytes>;
 
 /// Who sent a request, as far as the platform vouches for it.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use acip_core::{
     Facts, Gateway, Refusal, RequestHead, Verdict,
     departure::duration_header,
     facts::Entropy,
-    report::Heard,
+    report::Subscription,
     store::Cells,
     verdict::{Refresh, Reply},
 };
@@ -118,10 +118,10 @@ async fn conclude<P: Ports>(
         Verdict::Report(report) => {
             let mut status = account.ports.status(&report).await;
             let told = report.listening().map(|listening| account.ports.listen(listening));
-            status.heard = match &told {
-                Some(Ok(_)) => Heard::Here,
+            status.subscription = match &told {
+                Some(Ok(_)) => Subscription::Open,
                 Some(Err(heard)) => *heard,
-                None => Heard::default(),
+                None => Subscription::default(),
             };
             let response = reply(account, report.render(&status), &client.method, client.version);
             match told {

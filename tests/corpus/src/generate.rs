@@ -143,7 +143,7 @@ impl World {
                 recording.origin = Origin::Failed { failure, now_ms };
                 recording.outcome.origin = None;
                 recording.outcome.failed = vec![OriginId(0)];
-                return forward.fail(failure, now_ms).closing;
+                return forward.fail(failure).closing;
             }
             _ => {}
         }

@@ -128,7 +128,7 @@ fn forwarded(choices: &mut Choices<'_>, mut forward: Box<Forward>) -> (String, C
                 OriginFailure::BodyTooLarge,
                 OriginFailure::ClientBody,
             ]);
-            let reply = forward.fail(failure, NOW_MS);
+            let reply = forward.fail(failure);
             sound(&reply.answer.headers);
             return (format!("{:?}", reply.answer), reply.closing);
         }

@@ -29,7 +29,7 @@ use crate::{
 
 /// What is done with one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum KeyAction {
     Show,
     Change,
     Revoke,
@@ -86,7 +86,7 @@ pub(super) fn create(keyspace: &Keyspace, flow: &mut Flow) -> Plan {
 }
 
 /// What is done with the key of this id.
-pub(super) fn one(keyspace: &Keyspace, id: &str, deed: Deed, ask: &mut Ask) -> Plan {
+pub(super) fn one(keyspace: &Keyspace, id: &str, action: KeyAction, ask: &mut Ask) -> Plan {
     let (keyspace, id) = (keyspace.clone(), id.to_string());
     let slot = ask.field(keyspace.keys(), id.clone());
     Plan::Judge(Box::new(move |flow, answers| {
@@ -104,7 +104,7 @@ pub(super) fn one(keyspace: &Keyspace, id: &str, deed: Deed, ask: &mut Ask) -> P
             Act::Ask(
                 ask.into_batch(),
                 Box::new(move |gateway, flow, answers| match read(answers, slot) {
-                    Ok(Some(record)) => found.act(deed, gateway, flow, record, &body),
+                    Ok(Some(record)) => found.act(action, gateway, flow, record, &body),
                     Ok(None) => Act::Refuse(unknown()),
                     Err(refusal) => Act::Refuse(refusal),
                 }),
@@ -126,17 +126,17 @@ struct Found {
 impl Found {
     fn act(
         self,
-        deed: Deed,
+        action: KeyAction,
         gateway: &Arc<Gateway>,
         flow: &mut Flow,
         record: KeyRecord,
         body: &Bytes,
     ) -> Act {
-        match deed {
-            Deed::Show => Act::Answer(answer(&record.to_json())),
-            Deed::Change => self.change(flow, &record, body),
-            Deed::Revoke => self.revoke(flow),
-            Deed::Rotate => self.rotate(gateway, flow, record, body),
+        match action {
+            KeyAction::Show => Act::Answer(answer(&record.to_json())),
+            KeyAction::Change => self.change(flow, &record, body),
+            KeyAction::Revoke => self.revoke(flow),
+            KeyAction::Rotate => self.rotate(gateway, flow, record, body),
         }
     }
 

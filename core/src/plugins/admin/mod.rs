@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use keys::Deed;
+use keys::KeyAction;
 
 use crate::{
     command::Command,
@@ -78,14 +78,14 @@ impl Plugin for Admin {
             Some(Page::Keys) if reads => keys::list(&self.keyspace, flow, ask),
             Some(Page::Keys) => keys::create(&self.keyspace, flow),
             Some(Page::Key(id)) => {
-                let deed = match flow.request.head.method {
-                    Method::DELETE => Deed::Revoke,
-                    Method::PATCH => Deed::Change,
-                    _ => Deed::Show,
+                let action = match flow.request.head.method {
+                    Method::DELETE => KeyAction::Revoke,
+                    Method::PATCH => KeyAction::Change,
+                    _ => KeyAction::Show,
                 };
-                keys::one(&self.keyspace, &id, deed, ask)
+                keys::one(&self.keyspace, &id, action, ask)
             }
-            Some(Page::KeyRotate(id)) => keys::one(&self.keyspace, &id, Deed::Rotate, ask),
+            Some(Page::KeyRotate(id)) => keys::one(&self.keyspace, &id, KeyAction::Rotate, ask),
             Some(Page::Events(_)) => events::plan(flow),
             Some(Page::CachePurge) => purge::plan(flow, self.purges_key.clone(), self.backend),
             _ => Plan::Pass,

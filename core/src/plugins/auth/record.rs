@@ -26,7 +26,7 @@ pub(super) fn admit(flow: &mut Flow, record: Record) -> Result<Identity, Refusal
             "a worker token opens nothing but the worker's own calls",
         ));
     }
-    if !excludes_nothing(&record.ip_allow, |entry| is_in(flow.request.client, entry)) {
+    if !admits(&record.ip_allow, |entry| is_in(flow.request.client, entry)) {
         return Err(forbidden(flow, "address", "this key may not be used from this address"));
     }
     let path = target::read(&flow.request.head.uri).ok();
@@ -34,7 +34,7 @@ pub(super) fn admit(flow: &mut Flow, record: Record) -> Result<Identity, Refusal
         let pattern = Pattern::new(pattern).ok();
         pattern.zip(path.as_ref()).is_some_and(|(pattern, path)| pattern.matches(&path.decoded))
     };
-    if !excludes_nothing(&record.routes, covers) {
+    if !admits(&record.routes, covers) {
         return Err(forbidden(flow, "route", "this key may not be used on this route"));
     }
     let kind = if record.role == "admin" { IdentityKind::Admin } else { IdentityKind::ApiKey };
@@ -48,7 +48,7 @@ pub(super) fn admit(flow: &mut Flow, record: Record) -> Result<Identity, Refusal
 }
 
 /// Whether a JSON list of the record is absent, empty, or has an entry that fits.
-fn excludes_nothing(json: &str, fits: impl Fn(&str) -> bool) -> bool {
+fn admits(json: &str, fits: impl Fn(&str) -> bool) -> bool {
     if json.is_empty() {
         return true;
     }

@@ -11,7 +11,7 @@ use crate::{
     http::list,
     plugin::{Plan, Plugin},
     refusal::{ErrorCode, Refusal},
-    report::{Heard, MetricsFormat, Page, Report, Status},
+    report::{MetricsFormat, Page, Report, Status, Subscription},
     routes::RouteKind,
     store::Ask,
     telemetry::Gauges,
@@ -143,14 +143,14 @@ pub(crate) fn render(report: Report, status: &Status) -> Reply {
         },
         Page::Config => json(StatusCode::OK, &document.masked()),
         Page::Ui => ui::answer(),
-        Page::Events(_) => match status.heard {
-            Heard::Here => events(),
-            Heard::Full => {
+        Page::Events(_) => match status.subscription {
+            Subscription::Open => events(),
+            Subscription::Full => {
                 let message = "as many listeners hear events as this gateway has places for; try again later";
                 let refusal = Refusal::new(ErrorCode::Overloaded, "listeners", message);
                 return gateway.refused(flow, refusal.retry_after_ms(LISTENER_PAUSE_MS));
             }
-            Heard::Nowhere => {
+            Subscription::Unavailable => {
                 let message = "this build has no stream of events; the native gateway has";
                 return gateway.refused(flow, Refusal::new(ErrorCode::NotImplemented, "events", message));
             }

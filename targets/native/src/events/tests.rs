@@ -21,7 +21,7 @@ impl Stage {
     }
 
     /// Past the greeting.
-    async fn listen(&self, query: &[&str], after: Option<&str>) -> Told {
+    async fn listen(&self, query: &[&str], after: Option<&str>) -> EventStream {
         let told = self.events.listen(&listening(query, after), self.phase.subscribe());
         let mut told = told.expect("there is a place");
         assert!(told.next().await.expect("a greeting").starts_with(b"retry: "));
@@ -34,7 +34,7 @@ impl Stage {
     }
 }
 
-async fn heard(told: &mut Told) -> Vec<(String, String)> {
+async fn heard(told: &mut EventStream) -> Vec<(String, String)> {
     let chunk = told.next().await.expect("a chunk");
     let text = str::from_utf8(&chunk).expect("text").to_owned();
     let frame = |frame: &str| {
@@ -109,7 +109,7 @@ async fn places_are_few_and_given_back() {
         all.push(stage.listen(&[], None).await);
     }
     let full = stage.events.listen(&Listening::default(), stage.phase.subscribe());
-    assert_eq!(full.err(), Some(Heard::Full));
+    assert_eq!(full.err(), Some(Subscription::Full));
     all.pop();
     all.push(stage.listen(&[], None).await);
 }

@@ -229,7 +229,7 @@ impl Sim {
         let (end, status, fields, body) = match origin {
             Origin::Silent => panic!("the origin was asked: {:?}", forward.headers),
             Origin::Fails(failure) => {
-                let reply = forward.fail(failure, self.now_ms);
+                let reply = forward.fail(failure);
                 let seen = self.reply(reply.answer, reply.closing);
                 return Seen { asked, ..seen };
             }
