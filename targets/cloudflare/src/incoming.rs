@@ -9,7 +9,8 @@ use http::{HeaderMap, Method, Request, Uri, header};
 use crate::{body::Streamed, fields, platform};
 
 /// Reads a request. Its address and place are what the platform says in `CF-Connecting-IP` and `cf`; the platform sets that
-/// field anew, so no client can. A workerd that nobody stands in front of says in `cf` who is at the other end.
+/// field anew, so no client can. A workerd that nobody stands in front of says in `cf` who is at the other end: there the field
+/// is a client's own and is not believed.
 ///
 /// # Errors
 /// A method or target that is none.
@@ -41,7 +42,7 @@ pub(crate) fn read(request: &web_sys::Request) -> worker::Result<(Visitor, Reque
 }
 
 fn client(headers: &HeaderMap, peer: &str) -> Option<IpAddr> {
-    let named = headers.get("cf-connecting-ip").and_then(|value| value.to_str().ok()?.parse::<IpAddr>().ok());
-    let client = named.or_else(|| Some(peer.parse::<SocketAddr>().ok()?.ip()))?;
-    Some(client.to_canonical())
+    let named = || headers.get("cf-connecting-ip")?.to_str().ok()?.parse::<IpAddr>().ok();
+    let told = peer.parse::<SocketAddr>().ok().map(|peer| peer.ip());
+    told.or_else(named).map(|client| client.to_canonical())
 }
