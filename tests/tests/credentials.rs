@@ -188,9 +188,9 @@ async fn guessing_is_limited_and_neighbours_are_not() {
         let answer = call.send().await;
         if answer.status == 429 {
             assert_eq!(answer.code(), "RATE_LIMIT_EXCEEDED");
-            assert!(
-                answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| (1..=60).contains(&seconds))
-            );
+            // What is left of the minute, and then until a twentieth of it counts no more.
+            let seconds = answer.header("retry-after").parse::<u64>().expect("seconds");
+            assert!((1..=63).contains(&seconds), "{seconds}");
         }
         statuses.push(answer.status.as_u16());
     }
