@@ -44,6 +44,9 @@ const modules = () => {
 /** What the platform does in front of a Worker where it is told something of the client: nobody knows where one of loopback is. */
 const FRONT = "export default { fetch: (request, { GATEWAY, CF }) => GATEWAY.fetch(new Request(request, { cf: CF })) };";
 
+/** One certificate of a PEM file (RFC 7468 §5). */
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^]+?-----END CERTIFICATE-----/g;
+
 /** workerd's configuration. Variables are in it by their names alone: their values may be secrets, and stay in the environment. */
 const configuration = (names, { host, port, script, cf }) => {
   const platform = [
@@ -60,7 +63,8 @@ const configuration = (names, { host, port, script, cf }) => {
     services.push(`(name = "front", ${worker([`(name = "front.mjs", esModule = ${text(FRONT)})`], bindings)})`);
   }
   const more = process.env.NODE_EXTRA_CA_CERTS;
-  const trusted = more ? [text(readFileSync(more, "utf8"))] : [];
+  // Each by itself: several in one text would be a chain, and no chain is as long as a list of authorities.
+  const trusted = (more ? readFileSync(more, "utf8").match(CERTIFICATE) ?? [] : []).map(text);
   const tls = `(trustBrowserCas = true, trustedCertificates = [${trusted.join(", ")}])`;
   services.push(`(name = "internet", network = (allow = ["public", "private"], tlsOptions = ${tls}))`);
   const address = text(`${host.includes(":") ? `[${host}]` : host}:${port}`);
