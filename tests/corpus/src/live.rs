@@ -89,9 +89,29 @@ impl Live {
     /// Waits until nothing comes any more of what a gateway does at its start: builds that count in the store count being asked
     /// whether they are ready, after they have said so, and that is not to be taken for what a step leaves behind.
     fn rest(&mut self) -> Result<(), String> {
+        if Build::current() == Build::Native { Ok(()) } else { self.quiet(QUIET) }
+    }
+
+    /// Waits until Redis has run so many scripts more. A step that asks nothing may look for another configuration: which of its
+    /// scripts has run cannot be told then, so what might still come is waited for.
+    fn settle(&mut self, commands: u64, may_look: bool) -> Result<(), String> {
+        let end = Instant::now() + SETTLES;
+        let wanted = self.seen_scripts + commands;
+        while self.store.scripts_run()? < wanted && Instant::now() < end {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if may_look && commands > 0 {
+            self.quiet(LOOKS)?;
+        }
+        self.seen_scripts = self.store.scripts_run()?;
+        Ok(())
+    }
+
+    /// Waits until no script has been run for so long.
+    fn quiet(&mut self, long: Duration) -> Result<(), String> {
         let mut run = self.store.scripts_run()?;
         let mut since = Instant::now();
-        while Build::current() != Build::Native && since.elapsed() < QUIET {
+        while since.elapsed() < long {
             thread::sleep(Duration::from_millis(1));
             let now = self.store.scripts_run()?;
             if now != run {
@@ -99,20 +119,6 @@ impl Live {
             }
         }
         Ok(())
-    }
-
-    /// Waits until Redis has run so many scripts more.
-    fn settle(&mut self, commands: u64) -> Result<(), String> {
-        let end = Instant::now() + SETTLES;
-        let wanted = self.seen_scripts + commands;
-        loop {
-            let run = self.store.scripts_run()?;
-            if run >= wanted || Instant::now() > end {
-                self.seen_scripts = run;
-                return Ok(());
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
     }
 }
 
@@ -164,12 +170,12 @@ impl Target for Live {
         let mut seen = wire::send(running.gateway.port(), &self.kept.fill(step))?;
         self.kept.learn(step, &seen);
         seen.asked = running.origins.asked();
-        let commands = model.inside.map_or(0, |inside| {
+        let (commands, may_look) = model.inside.map_or((0, false), |inside| {
             // Where no process lives, every request adds to the counters in the store, if only to those.
             let counts = u64::from(Build::current() != Build::Native);
-            inside.commands.max(u64::from(inside.asks) + counts)
+            (inside.commands.max(u64::from(inside.asks) + counts), inside.asks == 0)
         });
-        self.settle(commands)?;
+        self.settle(commands, may_look)?;
         Ok(seen)
     }
 
@@ -264,6 +270,9 @@ const COUNTED: [&str; 6] =
     ["retry-after", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "age", "x-ratelimit-limit"];
 /// With nothing sent for so long, nothing is under way.
 const QUIET: Duration = Duration::from_millis(50);
+
+/// Much longer than a script takes to follow one before the answer.
+const LOOKS: Duration = Duration::from_millis(20);
 
 /// Longer than any epilogue takes; a target that sends fewer commands waits so long.
 const SETTLES: Duration = Duration::from_millis(500);
