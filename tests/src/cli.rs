@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{gateway_binary, wait_until};
+use crate::{Redis, gateway_binary, wait_until};
 
 /// A command in the making: a clean environment, a folder of its own.
 pub struct Cli {
@@ -46,6 +46,13 @@ impl Ended {
         };
         self.stderr.lines().filter_map(audit).collect()
     }
+}
+
+/// A key whose record is in Redis.
+pub fn create_key(redis: &Redis) -> String {
+    let ended = Cli::new(&["keys", "create", "--name", "recorded"]).env(&[("REDIS_URL", &redis.url())]).run();
+    let record: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    record["key"].as_str().expect("a key").to_owned()
 }
 
 impl Cli {

@@ -26,7 +26,7 @@ use std::{
 };
 
 pub use bridge::Bridge;
-pub use cli::{Cli, Ended};
+pub use cli::{Cli, Ended, create_key};
 pub use collector::{Collector, Seen, hex as collector_hex};
 pub use counter::Counter;
 pub use feature::{Feature, supported};

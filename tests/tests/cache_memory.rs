@@ -14,10 +14,10 @@ use acip_tests::{
     ADMIN, Answer, Cli, Feature, Gateway, Http, KEY, OTHER_KEY, Origin, Redis, RedisProxy, Stand, Target,
     Transport,
     cached::{ask, stored, told},
-    gateway_binary, supported, wait_for,
+    create_key, supported, wait_for,
 };
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const MEMORY: (&str, &str) = ("CACHE_BACKEND", "memory");
 /// An open route whose answers everybody shares.
@@ -238,15 +238,6 @@ async fn the_command_line_exchanges_it_too() {
         assert_eq!((told(&first), number(&first)), ("MISS", expected), "{backend}");
         assert_eq!(number(&kept(&http, path).await), expected, "{backend}");
     }
-}
-
-/// A key whose record is in Redis.
-fn create_key(redis: &Redis) -> String {
-    let mut command = std::process::Command::new(gateway_binary());
-    command.args(["keys", "create", "--name", "recorded"]).env_clear().env("REDIS_URL", redis.url());
-    let output = command.current_dir(std::env::temp_dir()).output().expect("the command starts");
-    let record: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    record["key"].as_str().expect("a key").to_owned()
 }
 
 /// What the process keeps is there without a store, for whom it was, behind the same doors and limits as ever.

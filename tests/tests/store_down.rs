@@ -10,8 +10,7 @@ use std::{
 };
 
 use acip_tests::{
-    Answer, Feature, Gateway, Http, KEY, OTHER_KEY, Origin, Redis, Target, gateway_binary, supported,
-    wait_for,
+    Answer, Feature, Gateway, Http, KEY, OTHER_KEY, Origin, Redis, Target, create_key, supported, wait_for,
 };
 use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
@@ -98,15 +97,6 @@ fn store_waits(gateway: &Gateway) -> Vec<Duration> {
         line["store_us"].as_u64().filter(|_| line["path"] == PATH).map(Duration::from_micros)
     };
     gateway.log().lines().filter_map(wait).collect()
-}
-
-/// A key whose record is in Redis.
-fn create_key(redis: &Redis) -> String {
-    let mut command = std::process::Command::new(gateway_binary());
-    command.args(["keys", "create", "--name", "recorded"]).env_clear().env("REDIS_URL", redis.url());
-    let output = command.current_dir(std::env::temp_dir()).output().expect("the command starts");
-    let record: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    record["key"].as_str().expect("a key").to_owned()
 }
 
 async fn get(gateway: &Gateway, key: &str) -> Answer {

@@ -109,7 +109,7 @@ impl Arrival {
     }
 
     /// The verified addresses from the peer to the client; never empty.
-    pub fn chain(&self, headers: &HeaderMap, facts: &Facts) -> Vec<IpAddr> {
+    pub(crate) fn chain(&self, headers: &HeaderMap, facts: &Facts) -> Vec<IpAddr> {
         match facts.hints.client {
             Some(client) => alloc::vec![client.to_canonical()],
             None => forwarded::chain(headers, facts.peer.ip.to_canonical(), &self.trusted),
@@ -195,7 +195,7 @@ fn sync_timeout_ms(query: Option<&str>) -> u64 {
 }
 
 /// Whether this is a browser's question before a cross-origin request (Fetch standard, CORS-preflight fetch).
-pub fn is_preflight(head: &RequestHead) -> bool {
+pub(crate) fn is_preflight(head: &RequestHead) -> bool {
     head.method == Method::OPTIONS
         && head.headers.contains_key(header::ORIGIN)
         && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
