@@ -273,6 +273,11 @@ impl Gateway {
         Step::Asking(exchange)
     }
 
+    /// What publishes events; none where none are to be published.
+    pub fn publisher(&self) -> Option<&Publisher> {
+        self.publisher.as_deref()
+    }
+
     /// What tells the fleet of a target what one of its instances owes it; none where nothing is counted.
     pub fn settles(&self, target: &str, owed: Owed) -> Option<Op> {
         Some(self.fleet.as_ref()?.settle(target, owed)).filter(|_| owed != Owed::default())

@@ -32,11 +32,6 @@ impl Publisher {
         })
     }
 
-    /// Which events it is about.
-    pub fn wanted(&self) -> Wanted {
-        self.wanted
-    }
-
     /// Publishes an event that was put into words before: see [`line`].
     pub fn op(&self, message: &str) -> Op {
         Op::Publish { channel: self.channel.clone(), message: message.to_string() }

@@ -3,10 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use acip_core::{
-    event::{Listening, Publisher},
-    store::Batch,
-};
+use acip_core::{event::Publisher, store::Batch};
 use tokio::time::sleep;
 
 use crate::{events::Listener, ports::now_ms, process::Process, store::StoreClient};
@@ -16,29 +13,22 @@ pub(crate) async fn rounds(process: &Process, store: &StoreClient) {
     if matches!(store, StoreClient::Embedded(_)) {
         return;
     }
-    let mut kept = None;
+    let mut listener = None;
     loop {
         let live = process.live.load_full();
-        let Some(publisher) = Publisher::new(live.gateway.document()) else {
-            kept = None;
+        let Some(publisher) = live.gateway.publisher() else {
+            listener = None;
             sleep(PAUSE).await;
             continue;
         };
-        let Some(listener) = kept.take().or_else(|| listener(process)) else {
-            tracing::warn!("events are not published: all places of listeners are taken");
-            sleep(PAUSE).await;
-            continue;
-        };
-        let listener = kept.insert(listener);
-        listener.wants(publisher.wanted());
+        // Nothing else takes a place there.
+        let listening = || process.events.publisher(process.phase.subscribe()).ok();
+        let Some(current) = listener.take().or_else(listening) else { return };
+        let current = listener.insert(current);
         while Arc::ptr_eq(&process.live.load(), &live) {
-            round(store, listener, &publisher).await;
+            round(store, current, publisher).await;
         }
     }
-}
-
-fn listener(process: &Process) -> Option<Listener> {
-    process.events.listener(&Listening::default(), process.phase.subscribe()).ok()
 }
 
 async fn round(store: &StoreClient, listener: &mut Listener, publisher: &Publisher) {

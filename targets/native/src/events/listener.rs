@@ -1,16 +1,12 @@
 //! One listener: what it still has to hear, as frames of a stream or as plain lines.
 
-use std::{
-    fmt::Write as _,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use acip_core::event::Wanted;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::{Events, Kept, Ring};
+use super::channel::{Channel, Kept, Ring};
 use crate::process::{Phase, lock};
 
 /// What a listener did not hear.
@@ -24,7 +20,7 @@ pub(super) enum Missed {
 
 /// Takes events from the ring when it can use them.
 pub(crate) struct Listener {
-    pub(super) events: Arc<Events>,
+    pub(super) channel: Arc<Channel>,
     pub(super) wanted: Wanted,
     /// The number of the next event that it has not heard.
     pub(super) next: u64,
@@ -50,18 +46,13 @@ impl Listener {
         }
     }
 
-    /// Chooses other events from now on.
-    pub(crate) fn wants(&mut self, wanted: Wanted) {
-        self.wanted = wanted;
-    }
-
-    /// Waits until something has happened since it last took lines, wanted or not.
+    /// Waits until something has happened since it last took lines.
     pub(crate) async fn changed(&mut self) {
         // The sender lives as long as the ring, which this holds.
         let _ = self.told.changed().await;
     }
 
-    /// At most so many lines of what is wanted, and how many it missed before them.
+    /// At most so many lines, and how many it missed before them.
     pub(crate) fn lines(&mut self, most: usize) -> (Vec<String>, u64) {
         self.told.mark_unchanged();
         let mut lines = Vec::new();
@@ -92,7 +83,7 @@ impl Listener {
     /// Gives what is wanted, one by one with when the ring began and its number, as long as there is room; returns what was missed
     /// before.
     fn take(&mut self, mut give: impl FnMut(u64, u64, &Kept) -> bool) -> Missed {
-        let ring: &Ring = &lock(&self.events.ring);
+        let ring: &Ring = &lock(&self.channel.ring);
         let oldest = ring.oldest();
         if self.next < oldest {
             self.missed = Missed::Events(oldest - self.next);
@@ -112,11 +103,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let mut ring = lock(&self.events.ring);
-        ring.listeners -= 1;
-        if ring.listeners == 0 {
-            ring.left = Some(Instant::now());
-        }
+        self.channel.leave();
     }
 }
 

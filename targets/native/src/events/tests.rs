@@ -1,6 +1,9 @@
 use acip_core::event::{NAMES, Wanted};
 
-use super::*;
+use super::{
+    channel::{MAX_KEPT, MAX_LISTENERS},
+    *,
+};
 
 fn listening(query: &[&str], after: Option<&str>) -> Listening {
     let mut listening = Listening { after: after.map(Into::into), ..Listening::default() };
@@ -130,6 +133,29 @@ async fn threads_tell_at_the_same_time_and_nothing_is_lost() {
     }
     let numbers: Vec<_> = all.iter().map(|(id, _)| id.split_once('-').expect("an id").1.to_owned()).collect();
     assert_eq!(numbers, (0..MAX_KEPT).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_is_published_is_kept_apart() {
+    let stage = Stage::new();
+    let mut document = Document::default();
+    document.events.publish = Wanted::of(["gateway:job:submitted"]);
+    let job = |name: String| Event::JobSubmitted { job: name };
+    let tell = |event: &Event| stage.events.tell_one(event, &document);
+    tell(&job("before".into()));
+    let mut publisher = stage.events.publisher(stage.phase.subscribe()).expect("a place");
+    assert_eq!(publisher.lines(9), (vec![], 0));
+    tell(&job("first".into()));
+    (0..2 * MAX_KEPT).for_each(|_| tell(&Event::CacheMiss));
+    tell(&job("last".into()));
+    let (lines, missed) = publisher.lines(9);
+    assert_eq!((lines.len(), missed), (2, 0), "{lines:?}");
+    assert!(lines[0].contains("\"job\":\"first\"") && lines[1].contains("\"job\":\"last\""), "{lines:?}");
+    (0..MAX_KEPT + 3).for_each(|number| tell(&job(number.to_string())));
+    assert_eq!((publisher.lines(1).1, publisher.lines(1).1), (3, 0), "what came too fast");
+    assert!(stage.events.is_heard());
+    drop(publisher);
+    assert!(!stage.events.is_heard(), "nobody comes back to it");
 }
 
 #[test]
